@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# One plain Makefile. `sudo make demo` shows the main job, `sudo make check` runs every test; each sets itself up.
+
+VERSION    := $(shell cat packaging/VERSION)
+prefix     ?= /usr
+bindir     ?= $(prefix)/bin
+sbindir    ?= $(prefix)/sbin
+libdir     ?= $(prefix)/lib
+libexecdir ?= $(prefix)/libexec
+datadir    ?= $(prefix)/share
+mandir     ?= $(datadir)/man
+sysconfdir ?= /etc
+MULTIARCH  ?= $(shell $(CC) -print-multiarch)
+pamdir     ?= $(libdir)/$(MULTIARCH)/security
+PYTHON     ?= /usr/bin/python3
+
+# SANITIZE=address,undefined builds everything in a folder of its own; WERROR=1 is for CI.
+SANITIZE ?=
+BUILD    ?= build$(if $(SANITIZE),/sanitize)
+OBJ       = $(BUILD)/obj
+
+CFLAGS   ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 $(if $(WERROR),-Werror)
+HARDEN   := -fstack-protector-strong -fPIC -fcf-protection=full $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE -I. -DLB_VERSION='"$(VERSION)"' -DLB_LIBEXECDIR='"$(libexecdir)/lockbox"' \
+              -DLB_SBINDIR='"$(sbindir)"' $(CFLAGS) $(WARNINGS) $(HARDEN) \
+              $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) $(CPPFLAGS)
+ALL_LDFLAGS = $(LDFLAGS) -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE),-Wl,-z,defs)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo '  $(1)' '$(2)';)
+
+objects = $(patsubst %.c,$(OBJ)/%.o,$(wildcard $(1)))
+
+policy_o := $(call objects,policy/*.c)
+proto_o  := $(call objects,lockboxd/proto/*.c)
+daemon_o := $(filter-out %/main.o,$(call objects,lockboxd/*.c)) $(OBJ)/lockboxd/interfaces.o
+ctl_o    := $(call objects,lockboxd/ctl/*.c)
+pam_o    := $(call objects,pam_lockbox/*.c) $(OBJ)/policy/fields.o $(OBJ)/lockboxd/proto/json.o \
+            $(OBJ)/lockboxd/proto/varlink.o $(OBJ)/lockboxd/proto/client.o
+
+jansson  := -ljansson
+daemon_l := -lsystemd -lsqlite3 -lcrypto $(jansson)
+
+unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+benches    := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
+pam_tests  := $(patsubst tests/pam/%.c,$(BUILD)/tests/pam/%,$(wildcard tests/pam/*.c))
+
+.SECONDARY:
+.PHONY: all
+all: $(BUILD)/pam_lockbox.so $(BUILD)/lockboxd $(BUILD)/lockboxctl
+
+$(BUILD)/pam_lockbox.so: $(pam_o) pam_lockbox/pam_lockbox.map
+	$(call say,LD,$@)$(CC) -shared -o $@ $(pam_o) -Wl,--version-script=pam_lockbox/pam_lockbox.map \
+	  $(ALL_LDFLAGS) -lpam $(jansson)
+
+$(BUILD)/lockboxd: $(OBJ)/lockboxd/main.o $(daemon_o) $(policy_o) $(proto_o)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l)
+
+$(BUILD)/lockboxctl: $(ctl_o) $(OBJ)/lockboxd/policy_files.o $(OBJ)/lockboxd/people.o $(policy_o) $(proto_o)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lcrypto $(jansson)
+
+$(OBJ)/%.o: %.c packaging/VERSION
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The interface files, as strings for GetInterfaceDescription.
+$(OBJ)/lockboxd/interfaces.c: $(wildcard lockboxd/proto/*.varlink) Makefile
+	@mkdir -p $(@D)
+	$(Q){ echo '#include "lockboxd/interfaces.h"'; echo 'const struct lb_interface lb_interfaces[] = {'; \
+	for f in $(sort $(wildcard lockboxd/proto/*.varlink)); do \
+	  echo "    { \"$$(basename $$f .varlink)\","; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/      "&\\n"/' $$f; echo '    },'; \
+	done; echo '    { 0 },'; echo '};'; } >$@
+$(OBJ)/lockboxd/interfaces.o: $(OBJ)/lockboxd/interfaces.c
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(shell find $(OBJ) -name "*.d" 2>/dev/null)
+
+# --- tests -----------------------------------------------------------------------------------------------------------
+
+$(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(daemon_o) $(policy_o) $(proto_o) $(filter-out %/main.o,$(ctl_o))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l) -lcmocka -lpthread
+
+$(BUILD)/tests/bench/%: $(OBJ)/tests/bench/%.o $(daemon_o) $(policy_o) $(proto_o)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l) -lpam -lpthread
+
+$(BUILD)/tests/pam/%: $(OBJ)/tests/pam/%.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lpam
+
+.PHONY: check-unit
+check-unit: $(unit_tests)
+	$(Q)tests/unit/run.sh $(unit_tests)
+
+.PHONY: lint
+lint:
+	$(Q)tests/lint.sh
+
+# --- install ---------------------------------------------------------------------------------------------------------
+
+put = install -D -m $(1) $(2) '$(DESTDIR)$(3)'
+put_all = install -D -m 0644 -t '$(DESTDIR)$(2)' $(1)
+
+.PHONY: install
+install: all
+	$(call put,0755,$(BUILD)/pam_lockbox.so,$(pamdir)/pam_lockbox.so)
+	$(call put,0755,$(BUILD)/lockboxd,$(sbindir)/lockboxd)
+	$(call put,0755,$(BUILD)/lockboxctl,$(bindir)/lockboxctl)
+	$(call put,0755,packaging/pam/pam-setup,$(libexecdir)/lockbox/pam-setup)
+	install -d '$(DESTDIR)$(libdir)/systemd/system'
+	for f in packaging/systemd/*.service packaging/systemd/*.socket; do \
+	  sed 's|/usr/sbin/lockboxd|$(sbindir)/lockboxd|g' $$f >'$(DESTDIR)$(libdir)/systemd/system/'$${f##*/} || exit 1; done
+	$(call put,0644,packaging/systemd/90-lockbox.preset,$(libdir)/systemd/system-preset/90-lockbox.preset)
+	$(call put,0644,packaging/sysusers.d/lockbox.conf,$(libdir)/sysusers.d/lockbox.conf)
+	$(call put,0644,packaging/tmpfiles.d/lockbox.conf,$(libdir)/tmpfiles.d/lockbox.conf)
+	$(call put,0644,packaging/catalog/lockbox.catalog,$(libdir)/systemd/catalog/lockbox.catalog)
+	$(call put_all,packaging/pam/snippets/*,$(datadir)/lockbox/pam)
+	$(call put_all,packaging/sshd/*.conf,$(datadir)/lockbox/sshd)
+	$(call put_all,policy/examples/*.policy,$(datadir)/lockbox/examples)
+	$(foreach s,1 5 7 8,$(call put_all,packaging/man/*.$(s),$(mandir)/man$(s)) &&) true
+	$(call put,0644,packaging/completion/lockboxctl,$(datadir)/bash-completion/completions/lockboxctl)
+
+# The images of the test appliance take a minute to make and stay; `make distclean` takes them, too.
+.PHONY: clean distclean
+clean:
+	rm -rf $(filter-out build/image-%,$(wildcard build/*))
+distclean:
+	rm -rf build

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lockboxd/answer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "policy/base.h"
+#include "policy/span.h"
+
+#define WHEN_MAX 96
+
+const char *const lb_answer_verdict_names[] = { "denied", "ask", "waiting", "allowed", NULL };
+
+#define AT(member) offsetof(struct lb_answer, member)
+
+static const struct lb_field ask_fields[] = {
+    { "ticket", LB_FIELD_ENUM, offsetof(struct lb_ask, ticket), LB_FIELD_ALWAYS, .names = lb_need_names },
+    { "reason", LB_FIELD_ENUM, offsetof(struct lb_ask, reason), LB_FIELD_ALWAYS, .names = lb_need_names },
+    { "duration", LB_FIELD_STRING, offsetof(struct lb_ask, duration), LB_FIELD_ALWAYS },
+    { 0 },
+};
+
+const struct lb_field lb_answer_fields[] = {
+    { "verdict", LB_FIELD_ENUM, AT(verdict), LB_FIELD_ALWAYS, .names = lb_answer_verdict_names },
+    { "request", LB_FIELD_STRING, AT(request) },
+    { "message", LB_FIELD_STRING, AT(message) },
+    { "later", LB_FIELD_STRING, AT(later) },
+    { "ask", LB_FIELD_OBJECT, AT(ask), .fields = ask_fields },
+    { "remaining", LB_FIELD_INT, AT(remaining), .flags = LB_FIELD_SPAN },
+    { "seen", LB_FIELD_INT, AT(seen) },
+    { 0 },
+};
+
+void lb_answer_clear(struct lb_answer *a)
+{
+    lb_fields_clear(lb_answer_fields, a);
+    *a = (struct lb_answer){ 0 };
+}
+
+static void vsay(char **member, const char *format, va_list args)
+{
+    free(*member);
+    if (vasprintf(member, format, args) < 0)
+        *member = NULL;
+}
+
+void lb_answer_say(struct lb_answer *a, int verdict, const char *format, ...)
+{
+    va_list args;
+
+    a->verdict = verdict;
+    va_start(args, format);
+    vsay(&a->message, format, args);
+    va_end(args);
+}
+
+static void say_later(struct lb_answer *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void say_later(struct lb_answer *a, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsay(&a->later, format, args);
+    va_end(args);
+}
+
+/* "18:00 CET today (in 3h 12min)": the host's zone, since the engineer's is not known here. */
+static const char *when(const struct lb_deadline *d, const struct lb_time *now, char buf[static WHEN_MAX])
+{
+    char clock[64], span[LB_SPAN_MAX];
+    int64_t left = lb_deadline_left(d, now);
+    time_t seconds = (time_t)(d->wall / LB_USEC_PER_SEC);
+    struct tm tm;
+
+    if (left == LB_NEVER)
+        return "further notice";
+    if (left >= LB_USEC_PER_SEC)
+        left -= left % LB_USEC_PER_SEC;
+    strftime(clock, sizeof(clock), "%a %d %b %H:%M %Z", localtime_r(&seconds, &tm));
+    snprintf(buf, WHEN_MAX, "%s (in %s)", clock, lb_span_format(left, span, sizeof(span)));
+    return buf;
+}
+
+static const struct lb_approval *last_decision(const struct lb_request *r)
+{
+    const struct lb_approval *a = r->approvals.items;
+
+    return r->approvals.n ? &a[r->approvals.n - 1] : NULL;
+}
+
+static void say_waiting(struct lb_answer *a, const struct lb_request *r, const struct lb_time *now)
+{
+    const struct lb_message *m = r->messages.items;
+    const struct lb_message *last = r->messages.n ? &m[r->messages.n - 1] : NULL;
+    char until[WHEN_MAX], span[LB_SPAN_MAX];
+
+    when(&r->decide_by, now, until);
+    lb_answer_say(a, LB_ANSWER_WAITING,
+                  "Request %s for %s on %s is pending: the customer decides until %s.\n"
+                  "Engineer %s%s%s, asked for %s.%s%s%s%s%s%s", r->id, r->account, r->host, until, r->engineer,
+                  r->ticket ? ", ticket " : "", r->ticket ? r->ticket : "",
+                  lb_span_format(r->duration, span, sizeof(span)), r->previous ? "\nPrevious: " : "",
+                  r->previous ? r->previous : "", last ? "\n" : "", last ? last->from : "", last ? ": " : "",
+                  last ? last->text : "");
+    say_later(a, "Request %s is still pending and stays open until %s. Log in again to pick the decision up.", r->id,
+              until);
+}
+
+static void say_closed(struct lb_answer *a, const struct lb_request *r)
+{
+    const struct lb_approval *d = last_decision(r);
+
+    if (r->state == LB_STATE_DENIED && d)
+        lb_answer_say(a, LB_ANSWER_DENIED, "Request %s was denied by %s%s%s. Log in again to make a new request.", r->id,
+                      d->approver, d->note ? ": " : "", d->note ? d->note : "");
+    else
+        lb_answer_say(a, LB_ANSWER_DENIED, "Request %s is over (%s). Log in again to make a new request.", r->id,
+                      lb_state_names[r->state]);
+}
+
+static void say_blocked(struct lb_answer *a, const struct lb_request *r, const struct lb_request *blocker,
+                        const struct lb_time *now)
+{
+    char until[WHEN_MAX];
+
+    when(&blocker->not_after, now, until);
+    lb_answer_say(a, LB_ANSWER_WAITING, "Request %s is approved, but %s is in use by %s until %s.", r->id, r->account,
+                  blocker->engineer, until);
+    say_later(a, "%s is in use by %s until %s; request %s is approved. Log in again then.", r->account,
+              blocker->engineer, until, r->id);
+}
+
+static void say_allowed(struct lb_answer *a, const struct lb_request *r, const struct lb_time *now)
+{
+    char until[WHEN_MAX];
+
+    if (r->state == LB_STATE_ACTIVE) {
+        a->remaining = lb_deadline_left(&r->not_after, now);
+        lb_answer_say(a, LB_ANSWER_ALLOWED, "Access %s to %s until %s.", r->id, r->account,
+                      when(&r->not_after, now, until));
+        return;
+    }
+    a->remaining = r->duration;
+    lb_answer_say(a, LB_ANSWER_ALLOWED, "Access %s to %s is approved for %s, from now on.", r->id, r->account,
+                  lb_span_format(r->duration, until, sizeof(until)));
+}
+
+void lb_answer_request(struct lb_answer *a, const struct lb_request *r, const struct lb_request *blocker,
+                       const struct lb_time *now)
+{
+    lb_answer_clear(a);
+    a->request = r->id ? strdup(r->id) : NULL;
+    if (lb_state_is_waiting(r->state))
+        say_waiting(a, r, now);
+    else if (!lb_state_is_open(r->state))
+        say_closed(a, r);
+    else if (r->state == LB_STATE_PAUSED || r->state == LB_STATE_ENDING)
+        lb_answer_say(a, LB_ANSWER_DENIED, "Access %s to %s is %s.", r->id, r->account,
+                      r->state == LB_STATE_PAUSED ? "paused by the customer" : "ending");
+    else if (blocker)
+        say_blocked(a, r, blocker, now);
+    else if (lb_request_open_sessions(r) >= (size_t)r->terms.max_sessions)
+        lb_answer_say(a, LB_ANSWER_DENIED, "Access %s has %zu sessions open, as many as its rule allows; close one.",
+                      r->id, lb_request_open_sessions(r));
+    else
+        say_allowed(a, r, now);
+}

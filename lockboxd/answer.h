@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What an engineer at a prompt is told: the verdict, and the words for it. */
+#pragma once
+
+#include "policy/request.h"
+
+enum lb_answer_verdict { LB_ANSWER_DENIED, LB_ANSWER_ASK, LB_ANSWER_WAITING, LB_ANSWER_ALLOWED };
+extern const char *const lb_answer_verdict_names[];
+
+struct lb_ask {
+    int ticket, reason; /* enum lb_need */
+    char *duration;     /* "8h"; NULL: not asked */
+};
+
+/* Zeroes are the closed door. */
+struct lb_answer {
+    int verdict;
+    char *request;      /* ID as printed */
+    char *message;      /* to show now */
+    char *later;        /* WAITING: to show if the login has to end before the decision */
+    struct lb_ask ask;  /* ASK */
+    int64_t remaining;  /* ALLOWED: µs of access that are left, LB_NEVER if that is open */
+    int64_t seen;       /* seq of the last event that the answer knows of */
+};
+
+extern const struct lb_field lb_answer_fields[];
+void lb_answer_clear(struct lb_answer *a);
+
+/* Sets verdict and message (a printf format); out of memory leaves the message out. */
+void lb_answer_say(struct lb_answer *a, int verdict, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* What a request means for a login now. `blocker` is another engineer's access in the way, or NULL. */
+void lb_answer_request(struct lb_answer *a, const struct lb_request *r, const struct lb_request *blocker,
+                       const struct lb_time *now);

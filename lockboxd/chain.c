@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lockboxd/chain.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+
+#include "lockboxd/proto/json.h"
+#include "policy/base.h"
+
+int lb_chain_hash(const char *bytes, size_t n, char ret[static LB_HASH_MAX])
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char digest[32];
+
+    if (EVP_Digest(bytes, n, digest, NULL, EVP_sha256(), NULL) != 1)
+        return -ENOMEM;
+    for (size_t i = 0; i < sizeof(digest); i++) {
+        ret[2 * i] = hex[digest[i] >> 4];
+        ret[2 * i + 1] = hex[digest[i] & 15];
+    }
+    ret[2 * sizeof(digest)] = '\0';
+    return 0;
+}
+
+/* A receipt says its zeroes. */
+static int set_receipt(json_t *object, const struct lb_event *e)
+{
+    if (e->kind != LB_EVENT_COMPLETED && e->kind != LB_EVENT_ENDED && e->kind != LB_EVENT_REVOKED)
+        return 0;
+    return json_object_set_new(object, "killed", json_integer(e->killed)) |
+           json_object_set_new(object, "left", json_integer(e->left)) |
+           json_object_set_new(object, "ms", json_integer(e->ms));
+}
+
+int lb_chain_encode(const struct lb_event *e, const char *prev, char **ret_json, char ret_hash[static LB_HASH_MAX])
+{
+    json_auto_t *object = lb_json_pack(lb_event_fields, e, 0);
+    LB_FREE char *json = NULL;
+    int r;
+
+    if (!object || json_object_set_new(object, "prev", json_string(prev)) < 0 || set_receipt(object, e) != 0)
+        return -ENOMEM;
+    json = lb_json_canonical(object);
+    if (!json)
+        return -EINVAL;
+    r = lb_chain_hash(json, strlen(json), ret_hash);
+    if (r < 0)
+        return r;
+    *ret_json = LB_TAKE(json);
+    return 0;
+}
+
+int lb_chain_decode(const char *json, struct lb_event *ret, char ret_prev[LB_HASH_MAX])
+{
+    json_auto_t *object = lb_json_load(json, strlen(json));
+    struct lb_event e = { 0 };
+    const char *prev = json_string_value(json_object_get(object, "prev"));
+    int r;
+
+    if (!prev || strlen(prev) != LB_HASH_MAX - 1)
+        return -EBADMSG;
+    if (ret_prev)
+        memcpy(ret_prev, prev, LB_HASH_MAX);
+    json_object_del(object, "prev");
+    r = lb_json_unpack(lb_event_fields, object, &e, 0, NULL);
+    if (r < 0)
+        return r == -ENOMEM ? r : -EBADMSG;
+    *ret = e;
+    return 0;
+}

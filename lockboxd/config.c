@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lockboxd/config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "policy/base.h"
+#include "policy/ini.h"
+#include "policy/text.h"
+
+#define FILE_MAX (1024 * 1024)
+
+int lb_config_defaults(struct lb_config *ret)
+{
+    char name[256] = "";
+    struct lb_config c = { .reserve = 4 * 1024 * 1024, .limits = { 1000, 32, 8 } };
+
+    gethostname(name, sizeof(name) - 1);
+    c.host = strdup(*name ? name : "localhost");
+    c.state_directory = strdup("/var/lib/lockbox");
+    if (!c.host || !c.state_directory) {
+        lb_config_clear(&c);
+        return -ENOMEM;
+    }
+    *ret = c;
+    return 0;
+}
+
+void lb_config_clear(struct lb_config *c)
+{
+    free(c->host);
+    free(c->state_directory);
+    *c = (struct lb_config){ 0 };
+}
+
+/* --- values ---------------------------------------------------------------------------------------------------------- */
+
+/* Each sets the member and returns NULL, or says what was meant. */
+static const char *set_name(void *member, const char *value)
+{
+    if (!*value || !lb_text_is_clean(value, LB_NAME_MAX))
+        return "expected a name of printable characters";
+    free(*(char **)member);
+    *(char **)member = strdup(value);
+    return *(char **)member ? NULL : "out of memory";
+}
+
+static const char *set_path(void *member, const char *value)
+{
+    return *value == '/' ? set_name(member, value) : "expected an absolute path";
+}
+
+static const char *set_count(void *member, const char *value)
+{
+    char *end;
+    long n = strtol(value, &end, 10);
+
+    if (*end || end == value || n < 1 || n > 1000000)
+        return "expected a whole number from 1 to 1000000";
+    *(int64_t *)member = n;
+    return NULL;
+}
+
+static const char *set_bytes(void *member, const char *value)
+{
+    static const char units[] = "KMG";
+    char *end;
+    long long n = strtoll(value, &end, 10);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+
+    if (end == value || n < 0 || n > 1024 * 1024 || (*end && (!unit || end[1])))
+        return "expected a size such as 4M, at most 1048576 of a unit";
+    *(int64_t *)member = n << (unit ? 10 * (unit - units + 1) : 0);
+    return NULL;
+}
+
+#define AT(member) offsetof(struct lb_config, member)
+
+static const struct row {
+    const char *section, *key;
+    const char *(*set)(void *member, const char *value); /* NULL: a later version's */
+    size_t offset;
+} rows[] = {
+    { "Host", "Name", set_name, AT(host) },
+    { "State", "Directory", set_path, AT(state_directory) },
+    { "State", "Reserve", set_bytes, AT(reserve) },
+    { "Sessions", "Unaccounted", NULL, 0 },
+    { "Recordings", "Keep", NULL, 0 },
+    { "Limits", "Connections", set_count, AT(limits.connections) },
+    { "Limits", "PerUser", set_count, AT(limits.per_user) },
+    { "Limits", "Waiters", set_count, AT(limits.waiters) },
+};
+
+static void unknown(const char *path, unsigned line, const char *section, const char *key,
+                    struct lb_ini_errors *errors)
+{
+    const char *known[LB_ELEMENTS(rows) + 1] = { 0 }, *near;
+
+    for (size_t i = 0; i < LB_ELEMENTS(rows); i++)
+        known[i] = key ? rows[i].key : rows[i].section;
+    near = lb_ini_suggest(key ? key : section, known);
+    lb_ini_error(errors, path, line, "unknown %s \"%s\"%s%s%s", key ? "key" : "section", key ? key : section,
+                 near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+}
+
+static int on_row(void *userdata, const char *path, unsigned line, const char *section, const char *key,
+                  const char *value, struct lb_ini_errors *errors)
+{
+    for (size_t i = 0; i < LB_ELEMENTS(rows); i++) {
+        const char *wrong;
+
+        if (strcmp(rows[i].section, section) != 0 || (key && strcmp(rows[i].key, key) != 0))
+            continue;
+        if (!key)
+            return 0;
+        wrong = rows[i].set ? rows[i].set((char *)userdata + rows[i].offset, value) : "not supported by this version";
+        if (wrong)
+            lb_ini_error(errors, path, line, "%s=%s: %s", key, value, wrong);
+        return 0;
+    }
+    unknown(path, line, section, key, errors);
+    return 0;
+}
+
+/* --- files ----------------------------------------------------------------------------------------------------------- */
+
+static int load_file(const char *path, struct lb_config *c, struct lb_ini_errors *errors)
+{
+    LB_FREE char *text = NULL;
+    FILE *f = fopen(path, "re");
+    size_t n;
+
+    if (!f) {
+        if (errno != ENOENT)
+            lb_ini_error(errors, path, 0, "cannot be read: %s", strerror(errno));
+        return 0;
+    }
+    text = malloc(FILE_MAX + 1);
+    n = text ? fread(text, 1, FILE_MAX, f) : 0;
+    if (text && (ferror(f) || n == FILE_MAX))
+        lb_ini_error(errors, path, 0, n == FILE_MAX ? "is larger than 1 MiB" : "cannot be read");
+    fclose(f);
+    if (!text)
+        return -ENOMEM;
+    text[n] = '\0';
+    return lb_ini_parse(path, text, n, on_row, c, errors);
+}
+
+static int is_conf(const struct dirent *entry)
+{
+    size_t n = strlen(entry->d_name);
+
+    return n > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + n - 5, ".conf") == 0;
+}
+
+static int load_directory(const char *path, struct lb_config *c, struct lb_ini_errors *errors)
+{
+    LB_FREE char *directory = NULL;
+    struct dirent **entries = NULL;
+    int n, r = 0;
+
+    if (asprintf(&directory, "%s.d", path) < 0)
+        return -ENOMEM;
+    n = scandir(directory, &entries, is_conf, alphasort);
+    if (n < 0 && errno != ENOENT)
+        lb_ini_error(errors, directory, 0, "cannot be read: %s", strerror(errno));
+    for (int i = 0; i < n; i++) {
+        LB_FREE char *name = NULL;
+
+        if (r == 0)
+            r = asprintf(&name, "%s/%s", directory, entries[i]->d_name) < 0 ? -ENOMEM : load_file(name, c, errors);
+        free(entries[i]);
+    }
+    free(entries);
+    return r;
+}
+
+int lb_config_load(const char *path, struct lb_config *c, char **ret_error)
+{
+    struct lb_ini_errors errors = { 0 };
+    int r = load_file(path, c, &errors);
+
+    if (r == 0)
+        r = load_directory(path, c, &errors);
+    if (r == 0 && errors.n > 0) {
+        *ret_error = errors.text;
+        return -EINVAL;
+    }
+    free(errors.text);
+    return r;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What lockboxctl's verbs share. A verb reads its options, makes one or two calls and shows the answer; whoever meets a
+ * mistake tells it on standard error, with what to do next, and returns the exit status.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "lockboxd/ctl/table.h"
+#include "lockboxd/proto/client.h"
+#include "policy/base.h"
+#include "policy/id.h"
+
+#define LB_ACCESS "org.lockbox.Access."
+#define LB_AUDIT "org.lockbox.Audit."
+#define LB_JSON LB_CLEANUP(lb_json_decrefp)
+#define LB_CLIENT LB_CLEANUP(lb_client_closep)
+
+enum lb_exit { LB_EXIT_DONE, LB_EXIT_FAILED, LB_EXIT_USAGE, LB_EXIT_NO_REQUEST, LB_EXIT_NOT_PERMITTED, LB_EXIT_NO_DAEMON };
+
+enum lb_option {
+    LB_OPTION_HELP, LB_OPTION_VERSION, LB_OPTION_SOCKET, LB_OPTION_POLICY_DIRECTORY, LB_OPTION_JSON,
+    LB_OPTION_PENDING, LB_OPTION_ACTIVE, LB_OPTION_RECENT, LB_OPTION_ALL,
+    LB_OPTION_ACCOUNT, LB_OPTION_ENGINEER, LB_OPTION_TICKET, LB_OPTION_STATE, LB_OPTION_SINCE, LB_OPTION_UNTIL,
+    LB_OPTION_FOLLOW, LB_OPTION_FOR, LB_OPTION_NOTE, LB_OPTION_REASON, LB_OPTION_SCOPE, LB_OPTION_WAIT,
+    LB_OPTION_SERVICE, LB_OPTION_RHOST, LB_OPTION_KEY, LB_OPTION_IDENTITY, LB_OPTION_FROM, LB_OPTION_SIGN,
+    LB_OPTION_MAX_,
+};
+
+struct lb_ctl;
+
+struct lb_verb {
+    const char *name; /* one word or two */
+    const char *args, *help;
+    int (*run)(struct lb_ctl *ctl); /* enum lb_exit */
+    uint32_t options;   /* bits by enum lb_option, besides those that every verb takes */
+    int max_args;       /* -1: any number */
+    const char *states; /* not NULL: needs an ID; a request in one of these states may be meant without one */
+    bool own;           /* … and only one's own */
+    bool asks;          /* … and only after a question */
+};
+
+struct lb_ctl {
+    const struct lb_verb *verb;
+    const char *options[LB_OPTION_MAX_]; /* the value, "" for an option without one, NULL: not given */
+    const char **directories;            /* --policy-directory, NULL-terminated; NULL: the host's */
+    const char *const *args;             /* after the verb, NULL-terminated */
+    char id[LB_ID_PRINTED_MAX];          /* the request that is meant; "" where the verb needs none */
+    struct lb_terminal out, err;
+    int64_t now;
+};
+
+static inline void lb_json_decrefp(json_t **json)
+{
+    json_decref(*json);
+}
+
+static inline void lb_client_closep(struct lb_client **client)
+{
+    lb_client_close(*client);
+}
+
+/* --- call.c: the daemon ------------------------------------------------------------------------------------------- */
+
+/* Tells a mistake (status 0: something to know) on standard error: "lockboxctl: …", made safe. Returns `status`. */
+int lb_ctl_fail(const struct lb_ctl *ctl, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#define LB_CTL_CONNECT_MS 5000
+
+/* One call, on a connection of its own, and its reply. Takes the parameters; NULL is told as text that is not UTF-8. enum lb_exit; a mistake and the
+ * daemon's refusal have been told. */
+int lb_ctl_call(const struct lb_ctl *ctl, const char *method, json_t *parameters, json_t **ret);
+
+/* Tells what it means that no answer came (a -errno of lb_client_…); returns the exit status. */
+int lb_ctl_lost(const struct lb_ctl *ctl, int r);
+
+/* Tells the error in a reply; returns its exit status. */
+int lb_ctl_refused(const struct lb_ctl *ctl, const char *error, const json_t *parameters);
+
+/* The request ctl->id. enum lb_exit. */
+int lb_ctl_get(const struct lb_ctl *ctl, json_t **ret);
+
+/* A member of an object; "", 0 or NULL where there is none. Times are µs since 1970. */
+const char *lb_ctl_string(const json_t *object, const char *key);
+int64_t lb_ctl_int(const json_t *object, const char *key);
+int64_t lb_ctl_time(const json_t *object, const char *key);
+
+/* Prints one JSON value in one line. */
+void lb_ctl_print_json(const struct lb_ctl *ctl, const json_t *value);
+
+/* The wall clock, µs since 1970. */
+int64_t lb_ctl_now(void);
+
+/* --- options.c ---------------------------------------------------------------------------------------------------- */
+
+/* The command line → ctl->options, directories and args. enum lb_exit. */
+int lb_ctl_read_options(struct lb_ctl *ctl, int argc, char **argv);
+
+/* Options that are not among those known here, or of a later version, are mistakes. enum lb_exit. */
+int lb_ctl_check_options(const struct lb_ctl *ctl, uint32_t known);
+
+/* A line of help for each of these. */
+void lb_ctl_print_options(FILE *out, uint32_t which);
+
+/* --since, --until → µs since 1970; *ret is untouched where the option is absent. enum lb_exit. */
+int lb_ctl_option_time(const struct lb_ctl *ctl, enum lb_option option, int64_t *ret);
+
+/* --for → seconds; *ret is untouched where it is absent. enum lb_exit. */
+int lb_ctl_option_span(const struct lb_ctl *ctl, int64_t *ret);
+
+/* --- choose.c: the request that is meant -------------------------------------------------------------------------- */
+
+/* Sets ctl->id from the first argument, or from the one request that the verb fits. enum lb_exit. */
+int lb_ctl_choose(struct lb_ctl *ctl);
+
+/* --- follow.c: what happens from now on --------------------------------------------------------------------------- */
+
+/* Called with the new events (NULL when only time has passed). Returns -1 to go on, else the exit status. */
+typedef int lb_ctl_step(struct lb_ctl *ctl, const json_t *events, void *userdata);
+
+struct lb_ctl_follow {
+    const char *request; /* only its events; NULL: all */
+    int64_t since;       /* sequence number; kept up to date */
+    int tick_ms;         /* < 0: no calls for time alone */
+    lb_ctl_step *step;
+    void *userdata;
+};
+
+/* Goes on until step says otherwise; a daemon that is restarted is waited for. enum lb_exit. */
+int lb_ctl_follow(struct lb_ctl *ctl, struct lb_ctl_follow *follow);
+
+/* The sequence number that the next event will have. enum lb_exit. */
+int lb_ctl_end_of_log(const struct lb_ctl *ctl, int64_t *ret);
+
+/*
+ * Waits until ctl->id has left the states (a list of words), or timeout_ms are over (< 0: for ever), and gives the
+ * request as it is then. enum lb_exit.
+ */
+int lb_ctl_await(struct lb_ctl *ctl, const char *states, int timeout_ms, json_t **ret);
+
+/* --- show.c: requests in a person's words ------------------------------------------------------------------------- */
+
+/* A request's state: `pending` reads "Action needed". */
+const char *lb_show_state(const json_t *request);
+enum lb_colour lb_show_colour(const json_t *request);
+
+/* How long it is for, "8h"; returns buf, of LB_SPAN_MAX. */
+const char *lb_show_duration(const json_t *request, char *buf);
+
+/* "12 processes ended in 34 ms, nothing left"; "" while there is no receipt. Returns buf. */
+#define LB_SHOW_RECEIPT_MAX 128
+const char *lb_show_receipt(const json_t *request, char *buf);
+
+/* All of it, a line a fact. enum lb_exit. */
+int lb_show_request(const struct lb_ctl *ctl, const json_t *request);
+
+/* True if the word is in the list of words. */
+bool lb_show_is_one_of(const char *word, const char *words);
+
+/* A table, a line a request (list.c). enum lb_exit. */
+int lb_list_print(const struct lb_ctl *ctl, const struct lb_terminal *terminal, const json_t *requests);
+
+/* --- the verbs ---------------------------------------------------------------------------------------------------- */
+
+int verb_list(struct lb_ctl *ctl);
+int verb_show(struct lb_ctl *ctl);
+int verb_sessions(struct lb_ctl *ctl);
+int verb_approve(struct lb_ctl *ctl);
+int verb_deny(struct lb_ctl *ctl);
+int verb_revoke(struct lb_ctl *ctl);
+int verb_done(struct lb_ctl *ctl);
+int verb_withdraw(struct lb_ctl *ctl);
+int verb_request(struct lb_ctl *ctl);
+int verb_events(struct lb_ctl *ctl);
+int verb_policy_check(struct lb_ctl *ctl);
+int verb_policy_explain(struct lb_ctl *ctl);
+int verb_status(struct lb_ctl *ctl);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <getopt.h>
+#include <stdio.h>
+
+#include "lockboxd/ctl/ctl.h"
+#include "lockboxd/ctl/human.h"
+#include "policy/deadline.h"
+#include "policy/span.h"
+
+/* getopt's values for long options, beyond every character. */
+#define LONG 256
+
+static const struct {
+    const char *name, *value, *help; /* no help: of a later version */
+} options[LB_OPTION_MAX_] = {
+    [LB_OPTION_HELP] = { "help", NULL, "show this help, or that of a command" },
+    [LB_OPTION_VERSION] = { "version", NULL, "show the version" },
+    [LB_OPTION_SOCKET] = { "socket", "PATH", "where lockboxd listens (" LB_CONTROL_SOCKET ")" },
+    [LB_OPTION_POLICY_DIRECTORY] = { "policy-directory", "DIR", "where policy files are, instead of the host's; may be repeated" },
+    [LB_OPTION_JSON] = { "json", NULL, "for programs: JSON, times in UTC, durations in seconds" },
+    [LB_OPTION_PENDING] = { "pending", NULL, "those that wait for a decision" },
+    [LB_OPTION_ACTIVE] = { "active", NULL, "those that are approved, running or ending" },
+    [LB_OPTION_RECENT] = { "recent", NULL, "also those closed within 28 days" },
+    [LB_OPTION_ALL] = { "all", NULL, "every one there is" },
+    [LB_OPTION_ACCOUNT] = { "account", "NAME", "the gated account" },
+    [LB_OPTION_ENGINEER] = { "engineer", "NAME", "the engineer" },
+    [LB_OPTION_TICKET] = { "ticket", "ID", "the support ticket" },
+    [LB_OPTION_STATE] = { "state", "STATE", "pending, approved, active, denied, ..." },
+    [LB_OPTION_SINCE] = { "since", "TIME", "not before: 2024-05-03 18:00, 18:00, yesterday, -2h" },
+    [LB_OPTION_UNTIL] = { "until", "TIME", "not after" },
+    [LB_OPTION_FOLLOW] = { "follow", NULL, "go on as things happen" },
+    [LB_OPTION_FOR] = { "for", "SPAN", "how long: 4h, 30min, 1h 30min" },
+    [LB_OPTION_NOTE] = { "note", "TEXT", "words that are kept with it" },
+    [LB_OPTION_REASON] = { "reason", "TEXT", "why access is needed" },
+    [LB_OPTION_SCOPE] = { "scope", "SCOPE", "what for: login (the default), root, or a name of the policy" },
+    [LB_OPTION_WAIT] = { "wait", NULL, "until somebody has decided; 0 only if access was given" },
+    [LB_OPTION_SERVICE] = { "service", "NAME", "the PAM service: sshd (the default), login, sudo, ..." },
+    [LB_OPTION_RHOST] = { "rhost", "ADDRESS", "where the login comes from; local without it" },
+    [LB_OPTION_KEY] = { "key", "KINDS", "what was proven: plain, certificate, hardware, or several with commas" },
+    [LB_OPTION_IDENTITY] = { "identity", "KEYID", "the certificate's Key ID" },
+    [LB_OPTION_FROM] = { "from", "TIME", NULL },
+    [LB_OPTION_SIGN] = { "sign", "KEY", NULL },
+};
+
+void lb_ctl_print_options(FILE *out, uint32_t which)
+{
+    for (size_t i = 0; i < LB_OPTION_MAX_; i++) {
+        LB_FREE char *option = NULL;
+        if (!(which & UINT32_C(1) << i) || !options[i].help ||
+            asprintf(&option, "--%s%s%s", options[i].name, options[i].value ? " " : "",
+                     options[i].value ? options[i].value : "") < 0)
+            continue;
+        fprintf(out, "  %-23s %s\n", option, options[i].help);
+    }
+}
+
+/* --policy-directory is the one option that is given again and again. */
+static int keep(struct lb_ctl *ctl, int option, const char *value)
+{
+    size_t n = 0;
+    const char **more = NULL;
+
+    ctl->options[option] = value ? value : "";
+    if (option != LB_OPTION_POLICY_DIRECTORY)
+        return LB_EXIT_DONE;
+    while (ctl->directories && ctl->directories[n])
+        n++;
+    more = reallocarray(ctl->directories, n + 2, sizeof(*more));
+    if (!more)
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "out of memory");
+    more[n] = value;
+    more[n + 1] = NULL;
+    ctl->directories = more;
+    return LB_EXIT_DONE;
+}
+
+int lb_ctl_read_options(struct lb_ctl *ctl, int argc, char **argv)
+{
+    struct option known[LB_OPTION_MAX_ + 1] = { 0 };
+    int c = 0, r = LB_EXIT_DONE;
+
+    for (int i = 0; i < LB_OPTION_MAX_; i++)
+        known[i] = (struct option){ options[i].name, options[i].value ? required_argument : no_argument, NULL, LONG + i };
+    while (r == LB_EXIT_DONE && (c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+        if (c == '?') /* getopt has told which */
+            return lb_ctl_fail(ctl, LB_EXIT_USAGE, "the options that there are: lockboxctl --help");
+        r = keep(ctl, c == 'h' ? LB_OPTION_HELP : c - LONG, optarg);
+    }
+    ctl->args = (const char *const *)argv + optind;
+    return r;
+}
+
+int lb_ctl_check_options(const struct lb_ctl *ctl, uint32_t known)
+{
+    for (int i = 0; i < LB_OPTION_MAX_; i++) {
+        if (!ctl->options[i])
+            continue;
+        if (!(known & UINT32_C(1) << i))
+            return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s takes no --%s; see: lockboxctl %s --help", ctl->verb->name,
+                               options[i].name, ctl->verb->name);
+        if (!options[i].help)
+            return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--%s: not supported by this version", options[i].name);
+    }
+    return LB_EXIT_DONE;
+}
+
+int lb_ctl_option_time(const struct lb_ctl *ctl, enum lb_option option, int64_t *ret)
+{
+    const char *text = ctl->options[option];
+
+    if (!text || lb_human_time_parse(text, ctl->now, ret) == 0)
+        return LB_EXIT_DONE;
+    return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--%s %s: a time is 2024-05-03 18:00, 2024-05-03, 18:00, yesterday, -2h",
+                       options[option].name, text);
+}
+
+int lb_ctl_option_span(const struct lb_ctl *ctl, int64_t *ret)
+{
+    const char *text = ctl->options[LB_OPTION_FOR];
+    int64_t usec = 0;
+
+    if (text && (lb_span_parse(text, &usec) < 0 || usec == LB_NEVER || usec < LB_USEC_PER_SEC))
+        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--for %s: a duration is 4h, 30min, 1h 30min", text);
+    if (text)
+        *ret = usec / LB_USEC_PER_SEC;
+    return LB_EXIT_DONE;
+}

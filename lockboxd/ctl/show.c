@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lockboxd/ctl/ctl.h"
+#include "lockboxd/ctl/human.h"
+#include "policy/deadline.h"
+#include "policy/span.h"
+#include "policy/text.h"
+
+static const struct {
+    const char *state, *shown;
+    enum lb_colour colour;
+} states[] = {
+    { "review", "Vendor's review", LB_COLOUR_YELLOW }, { "pending", "Action needed", LB_COLOUR_YELLOW },
+    { "approved", "Approved", LB_COLOUR_GREEN },       { "active", "Active", LB_COLOUR_GREEN },
+    { "paused", "Paused", LB_COLOUR_YELLOW },          { "ending", "Ending", LB_COLOUR_RED },
+    { "completed", "Completed", LB_COLOUR_DIM },       { "ended", "Ended", LB_COLOUR_DIM },
+    { "revoked", "Revoked", LB_COLOUR_DIM },           { "denied", "Denied", LB_COLOUR_DIM },
+    { "expired", "Expired", LB_COLOUR_DIM },           { "withdrawn", "Withdrawn", LB_COLOUR_DIM },
+    { "lapsed", "Lapsed", LB_COLOUR_DIM },             { "undecidable", "Undecidable", LB_COLOUR_DIM },
+};
+
+/* What can be done in which states, and by whom. */
+static const struct {
+    const char *states;
+    bool own;
+    const char *label, *verb;
+} steps[] = {
+    { "review pending", false, "To approve", "approve" },
+    { "review pending", false, "To deny", "deny" },
+    { "review pending approved", true, "To take it back", "withdraw" },
+    { "active paused", true, "To hand it back", "done" },
+    { "approved active paused ending", false, "To stop it", "revoke" },
+};
+
+bool lb_show_is_one_of(const char *word, const char *words)
+{
+    size_t n = strlen(word);
+    const char *at = words;
+
+    while (n && (at = strstr(at, word))) {
+        if ((at == words || at[-1] == ' ') && (at[n] == ' ' || !at[n]))
+            return true;
+        at += n;
+    }
+    return false;
+}
+
+static bool is_in(const json_t *request, const char *words)
+{
+    return lb_show_is_one_of(lb_ctl_string(request, "state"), words);
+}
+
+const char *lb_show_state(const json_t *request)
+{
+    const char *state = lb_ctl_string(request, "state");
+
+    for (size_t i = 0; i < LB_ELEMENTS(states); i++)
+        if (strcmp(states[i].state, state) == 0)
+            return states[i].shown;
+    return state;
+}
+
+enum lb_colour lb_show_colour(const json_t *request)
+{
+    for (size_t i = 0; i < LB_ELEMENTS(states); i++)
+        if (strcmp(states[i].state, lb_ctl_string(request, "state")) == 0)
+            return states[i].colour;
+    return LB_COLOUR_NONE;
+}
+
+const char *lb_show_duration(const json_t *request, char *buf)
+{
+    int64_t seconds = lb_ctl_int(request, "duration");
+
+    bool never = json_is_null(json_object_get(request, "duration")) || seconds > INT64_MAX / LB_USEC_PER_SEC;
+
+    return lb_span_format(never ? LB_NEVER : seconds * LB_USEC_PER_SEC, buf, LB_SPAN_MAX);
+}
+
+const char *lb_show_receipt(const json_t *request, char *buf)
+{
+    const json_t *end = json_object_get(request, "end");
+    int64_t killed = lb_ctl_int(end, "killed"), left = lb_ctl_int(end, "left");
+
+    if (is_in(request, "ending") && left)
+        snprintf(buf, LB_SHOW_RECEIPT_MAX, "%" PRId64 " processes do not end; lockboxd goes on trying", left);
+    else if (is_in(request, "completed ended revoked"))
+        snprintf(buf, LB_SHOW_RECEIPT_MAX, "%" PRId64 " process%s ended in %" PRId64 " ms, nothing left", killed,
+                 killed == 1 ? "" : "es", lb_ctl_int(end, "ms"));
+    else
+        *buf = '\0';
+    return buf;
+}
+
+struct card {
+    const struct lb_ctl *ctl;
+    struct lb_table *table;
+    int r;
+};
+
+/* A line; none where the value is empty. */
+static void line(struct card *card, const char *label, enum lb_colour colour, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void line(struct card *card, const char *label, enum lb_colour colour, const char *format, ...)
+{
+    LB_FREE char *value = NULL, *title = NULL;
+    va_list args;
+
+    va_start(args, format);
+    if (vasprintf(&value, format, args) < 0)
+        value = NULL;
+    va_end(args);
+    if (!value || asprintf(&title, "%s:", label) < 0) {
+        card->r = -ENOMEM;
+        title = NULL;
+    } else if (*value) {
+        const struct lb_cell cells[] = { { title, LB_COLOUR_NONE }, { value, colour } };
+        int r = lb_table_add(card->table, cells);
+        card->r = r < 0 ? r : card->r;
+    }
+}
+
+static void moment(struct card *card, const char *label, const json_t *object, const char *key)
+{
+    char buf[LB_HUMAN_MAX];
+
+    if (lb_ctl_time(object, key))
+        line(card, label, LB_COLOUR_NONE, "%s", lb_human_moment(lb_ctl_time(object, key), card->ctl->now, buf));
+}
+
+/* What distinguishes this request from the one that it is not. */
+static void who_and_where(struct card *card, const json_t *request)
+{
+    static const char *const read_closely[] = { "engineer", "account", "ticket", "reason" };
+    const char *key = lb_ctl_string(request, "key"), *rhost = lb_ctl_string(request, "rhost");
+    const char *tty = lb_ctl_string(request, "tty");
+
+    line(card, "Request", LB_COLOUR_BOLD, "%s", lb_ctl_string(request, "id"));
+    line(card, "State", lb_show_colour(request), "%s", lb_show_state(request));
+    line(card, "Engineer", LB_COLOUR_BOLD, "%s%s%s%s", lb_ctl_string(request, "engineer"), *key ? " (" : "", key,
+         *key ? ")" : "");
+    line(card, "Account", LB_COLOUR_BOLD, "%s@%s", lb_ctl_string(request, "account"), lb_ctl_string(request, "host"));
+    line(card, "Login", LB_COLOUR_NONE, "%s, scope %s%s%s%s%s", lb_ctl_string(request, "service"),
+         lb_ctl_string(request, "scope"), *rhost ? ", from " : "", rhost, *tty ? ", on " : "", tty);
+    line(card, "Ticket", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "ticket"));
+    line(card, "Ticket URL", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "ticket_url"));
+    line(card, "Reason", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "reason"));
+    for (size_t i = 0; i < LB_ELEMENTS(read_closely); i++)
+        if (lb_text_is_confusable(lb_ctl_string(request, read_closely[i])))
+            line(card, "Careful", LB_COLOUR_RED, "the %s mixes alphabets: its letters may not be what they look like",
+                 read_closely[i]);
+}
+
+static void when(struct card *card, const json_t *request)
+{
+    char span[LB_SPAN_MAX];
+    bool waiting = is_in(request, "review pending");
+
+    moment(card, "Asked", request, "requested_at");
+    line(card, waiting ? "Asked for" : "Duration", LB_COLOUR_NONE, "%s", lb_show_duration(request, span));
+    if (waiting)
+        moment(card, "Decide by", request, "decide_by");
+    if (is_in(request, "approved"))
+        moment(card, "Use by", request, "use_by");
+    moment(card, "Began", request, "not_before");
+    moment(card, is_in(request, "active paused") ? "Ends" : "End due", request, "not_after");
+    line(card, "Rule", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "rule"));
+    line(card, "Basis", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "basis"));
+    line(card, "Previous", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "previous"));
+}
+
+static void what_was_said(struct card *card, const json_t *request)
+{
+    const json_t *item = NULL;
+    size_t i = 0;
+    char buf[LB_HUMAN_MAX];
+
+    json_array_foreach (json_object_get(request, "approvals"), i, item) {
+        const char *note = lb_ctl_string(item, "note"), *evidence = lb_ctl_string(item, "evidence");
+        bool denied = strcmp(lb_ctl_string(item, "decision"), "deny") == 0;
+        line(card, denied ? "Denied" : "Approved", LB_COLOUR_NONE, "%s by %s%s%s%s%s",
+             lb_human_time(lb_ctl_time(item, "at"), card->ctl->now, buf), lb_ctl_string(item, "approver"),
+             *evidence ? ", evidence " : "", evidence, *note ? ": " : "", note);
+    }
+    json_array_foreach (json_object_get(request, "messages"), i, item)
+        line(card, "Message", LB_COLOUR_NONE, "%s from %s: %s",
+             lb_human_time(lb_ctl_time(item, "at"), card->ctl->now, buf), lb_ctl_string(item, "from"),
+             lb_ctl_string(item, "text"));
+}
+
+static void what_was_done(struct card *card, const json_t *request)
+{
+    const json_t *item = NULL, *end = json_object_get(request, "end");
+    size_t i = 0;
+    char from[LB_HUMAN_MAX], to[LB_HUMAN_MAX], receipt[LB_SHOW_RECEIPT_MAX];
+
+    json_array_foreach (json_object_get(request, "sessions"), i, item) {
+        const char *tty = lb_ctl_string(item, "tty"), *rhost = lb_ctl_string(item, "rhost");
+        int64_t closed = lb_ctl_time(item, "closed_at");
+        line(card, "Session", LB_COLOUR_NONE, "%" PRId64 ", %s%s%s%s%s, process %" PRId64 ", %s%s%s%s",
+             lb_ctl_int(item, "session"), lb_ctl_string(item, "service"), *tty ? " on " : "", tty,
+             *rhost ? " from " : "", rhost, lb_ctl_int(item, "pid"),
+             closed ? "" : "since ", lb_human_time(lb_ctl_time(item, "opened_at"), card->ctl->now, from),
+             closed ? " until " : "", closed ? lb_human_time(closed, card->ctl->now, to) : "");
+    }
+    if (end && lb_ctl_time(end, "at"))
+        line(card, "End", LB_COLOUR_NONE, "%s, %s by %s", lb_human_time(lb_ctl_time(end, "at"), card->ctl->now, from),
+             lb_ctl_string(end, "reason"), lb_ctl_string(end, "by"));
+    line(card, "Receipt", is_in(request, "ending") ? LB_COLOUR_RED : LB_COLOUR_NONE, "%s",
+         lb_show_receipt(request, receipt));
+}
+
+static void what_to_do(struct card *card, const json_t *request)
+{
+    bool own = geteuid() != 0 && lb_ctl_int(request, "uid") == geteuid();
+
+    for (size_t i = 0; i < LB_ELEMENTS(steps); i++)
+        if (steps[i].own == own && is_in(request, steps[i].states))
+            line(card, steps[i].label, LB_COLOUR_NONE, "lockboxctl %s %s", steps[i].verb, lb_ctl_string(request, "id"));
+}
+
+int lb_show_request(const struct lb_ctl *ctl, const json_t *request)
+{
+    static const struct lb_column columns[] = { { NULL, false, 0 }, { NULL, false, 0 } };
+    LB_TABLE struct lb_table *table = lb_table_new(&ctl->out, columns, LB_ELEMENTS(columns));
+    struct card card = { ctl, table, 0 };
+
+    if (!table)
+        return lb_ctl_lost(ctl, -ENOMEM);
+    who_and_where(&card, request);
+    when(&card, request);
+    what_was_said(&card, request);
+    what_was_done(&card, request);
+    what_to_do(&card, request);
+    if (card.r < 0 || lb_table_print(table) < 0)
+        return lb_ctl_lost(ctl, -ENOMEM);
+    return LB_EXIT_DONE;
+}

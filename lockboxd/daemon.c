@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lockboxd/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+
+#include "lockboxd/log.h"
+#include "policy/base.h"
+
+struct daemon {
+    const struct lb_options *options;
+    struct lb_config config;
+    sd_event *event;
+    struct lb_gate *gate;
+    struct lb_server *server;
+};
+
+static void daemon_clear(struct daemon *d)
+{
+    lb_server_free(d->server);
+    lb_gate_free(d->gate);
+    sd_event_unref(d->event);
+    lb_config_clear(&d->config);
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+    struct daemon *d = userdata;
+
+    (void)source;
+    (void)si;
+    sd_notify(false, "RELOADING=1");
+    lb_gate_reload(d->gate);
+    sd_notifyf(false, "READY=1\nSTATUS=%s", d->gate->policy_error ? "Policy refused, the last good one is in force"
+                                                                  : "Policy loaded");
+    return 0;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+    (void)si;
+    (void)userdata;
+    return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+static void on_committed(void *userdata, int64_t seq)
+{
+    struct daemon *d = userdata;
+
+    if (d->server)
+        lb_server_committed(d->server, seq);
+}
+
+static int watch_signals(struct daemon *d)
+{
+    const struct { int number; sd_event_signal_handler_t handler; } signals[] = {
+        { SIGHUP, on_reload }, { SIGTERM, on_stop }, { SIGINT, on_stop },
+    };
+    sigset_t set;
+    int r = 0;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < LB_ELEMENTS(signals); i++)
+        sigaddset(&set, signals[i].number);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    for (size_t i = 0; r >= 0 && i < LB_ELEMENTS(signals); i++)
+        r = sd_event_add_signal(d->event, NULL, signals[i].number, signals[i].handler, d);
+    return r;
+}
+
+static int make_gate(struct daemon *d)
+{
+    const struct lb_options *o = d->options;
+    struct lb_gate *g;
+    int r = lb_gate_new(d->event, &d->gate);
+
+    if (r < 0)
+        return r;
+    g = d->gate;
+    g->host = strdup(d->config.host);
+    g->state_directory = strdup(o->state_directory ? o->state_directory : d->config.state_directory);
+    g->runtime_directory = strdup(o->runtime_directory);
+    if (!g->host || !g->state_directory || !g->runtime_directory)
+        return -ENOMEM;
+    g->reserve = d->config.reserve;
+    g->policy_directories = o->policy_directories;
+    g->committed = on_committed;
+    g->userdata = d;
+    return o->no_systemd ? 0 : lb_systemd_new(d->event, g->state_directory, g->runtime_directory, &g->systemd);
+}
+
+/* --- sockets --------------------------------------------------------------------------------------------------------- */
+
+static int bind_socket(const char *directory, const char *name, mode_t mode)
+{
+    LB_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    mode_t mask;
+    int r, taken;
+
+    if (fd < 0)
+        return -errno;
+    if (snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s", directory, name) >= (int)sizeof(sa.sun_path))
+        return -ENAMETOOLONG;
+    unlink(sa.sun_path);
+    mask = umask(0777 & ~mode);
+    r = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, SOMAXCONN) < 0 ? -errno : 0;
+    umask(mask);
+    if (r < 0)
+        return r;
+    taken = fd;
+    fd = -1;
+    return taken;
+}
+
+static const struct { const char *name, *file; int door; mode_t mode; } doors[] = {
+    { "login", "login.socket", LB_DOOR_LOGIN, 0600 },
+    { "control", "control.socket", LB_DOOR_CONTROL, 0666 },
+};
+
+/* The sockets that systemd passed; each is known by its FileDescriptorName=. */
+static int take_sockets(struct daemon *d, unsigned *ret_doors)
+{
+    char **names = NULL;
+    int n = sd_listen_fds_with_names(true, &names), r = n < 0 ? n : 0;
+
+    for (int i = 0; i < n && r >= 0; i++) {
+        r = -EINVAL;
+        for (size_t k = 0; k < LB_ELEMENTS(doors); k++)
+            if (lb_streq(names[i], doors[k].name)) {
+                r = lb_server_listen(d->server, SD_LISTEN_FDS_START + i, doors[k].door);
+                *ret_doors |= (unsigned)doors[k].door;
+            }
+        if (r == -EINVAL)
+            lb_log(LOG_ERR, "Socket \"%s\" is neither login nor control.", names[i]);
+    }
+    lb_strings_free(names);
+    return r;
+}
+
+static int open_sockets(struct daemon *d)
+{
+    unsigned passed = 0;
+    int r = take_sockets(d, &passed);
+
+    for (size_t k = 0; k < LB_ELEMENTS(doors) && r >= 0; k++) {
+        if (passed & (unsigned)doors[k].door)
+            continue;
+        mkdir(d->options->runtime_directory, 0755);
+        r = bind_socket(d->options->runtime_directory, doors[k].file, doors[k].mode);
+        if (r < 0)
+            lb_log(LOG_ERR, "Cannot listen on %s/%s: %s", d->options->runtime_directory, doors[k].file, strerror(-r));
+        else
+            r = lb_server_listen(d->server, r, doors[k].door);
+    }
+    return r;
+}
+
+/* --- from begin to end ----------------------------------------------------------------------------------------------- */
+
+static int load_config(struct daemon *d)
+{
+    LB_FREE char *error = NULL;
+    int r = lb_config_defaults(&d->config);
+
+    if (r == 0)
+        r = lb_config_load(d->options->config_path, &d->config, &error);
+    if (r == -EINVAL)
+        fprintf(stderr, "%s", error);
+    return r;
+}
+
+static int start(struct daemon *d)
+{
+    int r = sd_event_default(&d->event);
+
+    if (r >= 0)
+        r = watch_signals(d);
+    if (r >= 0)
+        r = make_gate(d);
+    if (r >= 0)
+        r = lb_gate_start(d->gate); /* what should have ended is ended before anybody is let in */
+    if (r < 0)
+        return r;
+    d->server = lb_server_new(d->event, d->gate, &d->config.limits);
+    return d->server ? open_sockets(d) : -ENOMEM;
+}
+
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+int lb_daemon_run(const struct lb_options *options)
+{
+    LB_CLEANUP(daemon_clear) struct daemon d = { .options = options };
+    int r = load_config(&d);
+
+    if (r < 0)
+        return r;
+    raise_file_limit();
+    r = start(&d);
+    if (r < 0) {
+        lb_log(LOG_ERR, "Cannot start: %s", strerror(-r));
+        return r;
+    }
+    sd_event_set_watchdog(d.event, true);
+    sd_notify(false, "READY=1");
+    r = sd_event_loop(d.event);
+    sd_notify(false, "STOPPING=1");
+    lb_gate_stop(d.gate);
+    return r;
+}

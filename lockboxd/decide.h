@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What people do to a request with lockboxctl: approve, deny, revoke, hand back, withdraw. */
+#pragma once
+
+#include "lockboxd/rights.h"
+
+enum lb_refusal {
+    LB_REFUSAL_NONE,
+    LB_REFUSAL_NOT_PERMITTED,
+    LB_REFUSAL_NOT_POSSIBLE, /* the request's state does not allow it */
+    LB_REFUSAL_INVALID,      /* a parameter */
+    LB_REFUSAL_UNAVAILABLE,  /* the disk */
+};
+
+struct lb_outcome {
+    int refusal;  /* enum lb_refusal */
+    char *reason; /* why refused; or what else to say about what was done (owned) */
+    char *id;     /* of the request */
+};
+void lb_outcome_clear(struct lb_outcome *o);
+
+struct lb_decision {
+    const char *note;
+    int64_t duration; /* µs, shortens; 0: as asked */
+};
+
+typedef void lb_decide_verb(struct lb_live *live, const struct lb_person *person, const struct lb_decision *decision,
+                            struct lb_outcome *ret);
+lb_decide_verb lb_decide_approve, lb_decide_deny, lb_decide_revoke, lb_decide_done, lb_decide_withdraw;

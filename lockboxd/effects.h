@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What an event brings about, once it is committed: one small function for each enum lb_effect. */
+#pragma once
+
+#include "lockboxd/gate.h"
+
+/* Runs all of the effects' bits, in the order of the table. */
+void lb_effects_run(struct lb_live *live, unsigned effects);
+
+/* Wakes everybody who waits for the request. */
+void lb_effects_wake(struct lb_live *live);
+
+/* Begins to end everything that runs under the access, unless that is under way. */
+void lb_effects_reap(struct lb_live *live);

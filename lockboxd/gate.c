@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lockboxd/gate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "lockboxd/clock.h"
+#include "lockboxd/effects.h"
+#include "lockboxd/log.h"
+#include "policy/base.h"
+#include "policy/id.h"
+
+#define RETRY_EVERY (2 * LB_USEC_PER_SEC)
+#define STEPS_MAX 4
+
+/* --- live requests --------------------------------------------------------------------------------------------------- */
+
+struct lb_live *lb_gate_find(const struct lb_gate *g, const char *id)
+{
+    for (size_t i = 0; i < g->n_live; i++)
+        if (lb_streq(g->live[i]->request->id, id))
+            return g->live[i];
+    return NULL;
+}
+
+struct lb_live *lb_gate_find_session(const struct lb_gate *g, int64_t session)
+{
+    for (size_t i = 0; i < g->n_live; i++) {
+        const struct lb_list *sessions = &g->live[i]->request->sessions;
+        const struct lb_session *s = sessions->items;
+
+        for (size_t k = 0; k < sessions->n; k++)
+            if (!s[k].foreign && s[k].session == session)
+                return g->live[i];
+    }
+    return NULL;
+}
+
+struct lb_live *lb_gate_blocker(const struct lb_live *live)
+{
+    const struct lb_request *r = live->request;
+
+    for (size_t i = 0; i < live->gate->n_live; i++) {
+        const struct lb_request *other = live->gate->live[i]->request;
+        bool runs = lb_state_is_access(other->state) || other->state == LB_STATE_ENDING;
+        bool same = lb_streq(other->engineer, r->engineer) && lb_streq(other->key, r->key);
+
+        if (runs && !same && lb_streq(other->account, r->account) && (other->terms.exclusive || r->terms.exclusive))
+            return live->gate->live[i];
+    }
+    return NULL;
+}
+
+struct lb_live *lb_gate_add(struct lb_gate *g, struct lb_request *request)
+{
+    struct lb_live *live = calloc(1, sizeof(*live));
+    struct lb_live **grown = reallocarray(g->live, g->n_live + 1, sizeof(*grown));
+
+    if (grown)
+        g->live = grown;
+    if (!live || !grown) {
+        free(live);
+        return NULL;
+    }
+    *live = (struct lb_live){ .gate = g, .request = request };
+    g->live[g->n_live++] = live;
+    return live;
+}
+
+static void live_free(struct lb_live *live)
+{
+    while (live->waiters)
+        lb_gate_unpark(live->waiters);
+    sd_event_source_disable_unref(live->boot_timer);
+    sd_event_source_disable_unref(live->wall_timer);
+    lb_reaper_free(live->reaper);
+    lb_request_free(live->request);
+    free(live);
+}
+
+void lb_gate_drop(struct lb_live *live)
+{
+    struct lb_gate *g = live->gate;
+
+    for (size_t i = 0; i < g->n_live; i++)
+        if (g->live[i] == live) {
+            g->live[i] = g->live[--g->n_live];
+            break;
+        }
+    lb_sessions_forget(g->sessions, live->request->id);
+    live_free(live);
+}
+
+void lb_gate_park(struct lb_live *live, struct lb_waiter *w)
+{
+    w->next = live->waiters;
+    w->self = &live->waiters;
+    w->live = live;
+    if (w->next)
+        w->next->self = &w->next;
+    live->waiters = w;
+}
+
+void lb_gate_unpark(struct lb_waiter *w)
+{
+    if (!w->self)
+        return;
+    *w->self = w->next;
+    if (w->next)
+        w->next->self = w->self;
+    w->next = NULL;
+    w->self = NULL;
+}
+
+/* --- commit ---------------------------------------------------------------------------------------------------------- */
+
+/* What every event says, whoever made it. */
+static int fill(struct lb_gate *g, struct lb_event *e, const struct lb_request *r)
+{
+    const struct { char **to; const char *from; } strings[] = {
+        { &e->host, g->host },
+        { &e->request, r ? r->id : NULL },
+        { &e->account, r ? r->account : NULL },
+        { &e->engineer, r ? r->engineer : NULL },
+        { &e->ticket, r ? r->ticket : NULL },
+        { &e->reason, r ? r->reason : NULL },
+    };
+
+    e->time = lb_clock_now();
+    for (size_t i = 0; i < LB_ELEMENTS(strings); i++)
+        if (!*strings[i].to && strings[i].from && !(*strings[i].to = strdup(strings[i].from)))
+            return -ENOMEM;
+    return 0;
+}
+
+static void announce(struct lb_gate *g)
+{
+    int64_t seq = lb_store_last(g->store, NULL);
+
+    if (g->journal) {
+        lb_store_set_journal_position(g->store, lb_journal_position(g->journal));
+        lb_journal_notify(g->journal, seq);
+    }
+    if (g->committed)
+        g->committed(g->userdata, seq);
+}
+
+static void unsaved_pop(struct lb_gate *g)
+{
+    struct lb_unsaved *first = g->unsaved.items;
+
+    lb_event_clear(&first->event);
+    lb_request_free(first->request);
+    memmove(first, first + 1, --g->unsaved.n * sizeof(*first));
+}
+
+/* What could not be written goes first, so that the log keeps the order of things. */
+int lb_gate_save(struct lb_gate *g)
+{
+    while (g->unsaved.n > 0) {
+        struct lb_unsaved *first = g->unsaved.items;
+        struct lb_append entry = { &first->event, first->request };
+        int r = lb_store_append(g->store, &entry, 1);
+
+        if (r < 0)
+            return r;
+        unsaved_pop(g);
+        announce(g);
+    }
+    return 0;
+}
+
+void lb_gate_store_error(struct lb_gate *g, int error)
+{
+    char *text = NULL;
+
+    if (error == 0 && g->store_error)
+        lb_log(LOG_NOTICE, "Events can be recorded again in %s.", g->state_directory);
+    if (error < 0 && asprintf(&text, "cannot record events in %s: %s", g->state_directory,
+                              error == -EUCLEAN ? "the database is damaged" : strerror(-error)) < 0)
+        text = NULL;
+    if (text && !lb_streq(text, g->store_error))
+        lb_log(LOG_ALERT, "Nothing is opened: %s", text);
+    free(g->store_error);
+    g->store_error = text;
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct lb_gate *g = userdata;
+
+    (void)source;
+    (void)usec;
+    if (!g->store)
+        lb_gate_open_store(g);
+    else if (lb_gate_save(g) == 0)
+        lb_gate_store_error(g, 0);
+    if (lb_gate_problem(g) || g->unsaved.n > 0)
+        lb_gate_retry_later(g);
+    return 0;
+}
+
+void lb_gate_retry_later(struct lb_gate *g)
+{
+    g->retry = sd_event_source_disable_unref(g->retry);
+    if (sd_event_add_time_relative(g->event, &g->retry, CLOCK_BOOTTIME, RETRY_EVERY, 0, on_retry, g) < 0)
+        lb_log(LOG_ALERT, "Out of memory: what failed is not tried again.");
+}
+
+static int append(struct lb_gate *g, const struct lb_append *entries, size_t n)
+{
+    int r = g->store ? lb_gate_save(g) : -EIO;
+
+    if (r == 0)
+        r = lb_store_append(g->store, entries, n);
+    if (g->store)
+        lb_gate_store_error(g, r);
+    if (r == 0)
+        announce(g);
+    else
+        lb_gate_retry_later(g);
+    return r;
+}
+
+/* Keeps an event of a closed door until the disk takes it. */
+static void keep_unsaved(struct lb_gate *g, const struct lb_event *e, const struct lb_request *r)
+{
+    struct lb_unsaved *u = lb_list_append(&g->unsaved, sizeof(*u));
+
+    if (u && lb_event_copy(&u->event, e) == 0)
+        u->request = r ? lb_request_copy(r) : NULL;
+    else
+        lb_log(LOG_ALERT, "Out of memory: event %s of %s is not recorded.", lb_event_names[e->kind], e->request);
+}
+
+/* The same once more with the reserve given back: closing needs few bytes. */
+static int append_closing(struct lb_gate *g, const struct lb_append *entries, size_t n)
+{
+    int r = append(g, entries, n);
+
+    if (r == -ENOSPC) {
+        lb_store_release_reserve(g->store);
+        r = append(g, entries, n);
+    }
+    for (size_t i = 0; r < 0 && i < n; i++)
+        keep_unsaved(g, entries[i].event, entries[i].request);
+    return 0;
+}
+
+/* --- steps ----------------------------------------------------------------------------------------------------------- */
+
+static void note_illegal(struct lb_gate *g, const struct lb_request *r, const struct lb_event *refused)
+{
+    struct lb_event e = { .kind = LB_EVENT_ILLEGAL, .state = r->state };
+
+    if (asprintf(&e.note, "\"%s\" is not possible while %s", lb_event_names[refused->kind],
+                 lb_state_names[r->state]) < 0)
+        e.note = NULL;
+    if (refused->by || refused->approver)
+        e.by = strdup(refused->by ? refused->by : refused->approver);
+    if (fill(g, &e, r) == 0)
+        lb_gate_note(g, &e);
+    else
+        lb_event_clear(&e);
+}
+
+/* Applies the events one after the other, each filled in from what the one before made. */
+static int apply(struct lb_gate *g, const struct lb_request *r, struct lb_event *events, size_t n,
+                 struct lb_append *entries, struct lb_request **ret, unsigned *ret_effects)
+{
+    struct lb_request *current = NULL, *next;
+    unsigned effects, all = 0;
+    int error = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        error = fill(g, &events[i], current ? current : r);
+        if (error == 0)
+            error = lb_lifecycle_apply(current ? current : r, &events[i], &next, &effects);
+        if (error < 0) {
+            lb_request_free(current);
+            return error;
+        }
+        lb_request_free(current);
+        current = next;
+        all |= effects;
+        events[i].state = next->state;
+        entries[i] = (struct lb_append){ &events[i], NULL };
+    }
+    entries[n - 1].request = current;
+    *ret = current;
+    *ret_effects = all;
+    return 0;
+}
+
+static void clear_events(struct lb_event *events, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        lb_event_clear(&events[i]);
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct lb_live *live = userdata;
+    struct lb_time now = lb_clock_now();
+    struct lb_event e = { 0 };
+
+    (void)source;
+    (void)usec;
+    e.kind = lb_request_due(live->request, &now, &e.warning);
+    if (e.kind == LB_EVENT_NONE) {
+        lb_gate_arm(live);
+        return 0;
+    }
+    e.by = strdup("clock");
+    lb_gate_step(live, &e);
+    return 0;
+}
+
+static void set_timer(struct lb_live *live, sd_event_source **timer, clockid_t clock, int64_t at)
+{
+    if (at == LB_NEVER || at <= 0) {
+        *timer = sd_event_source_disable_unref(*timer);
+        return;
+    }
+    if (!*timer) {
+        if (sd_event_add_time(live->gate->event, timer, clock, (uint64_t)at, 1, on_deadline, live) < 0)
+            lb_log(LOG_ALERT, "Out of memory: no timer for %s; PID 1's deadline will end it.", live->request->id);
+        return;
+    }
+    sd_event_source_set_time(*timer, (uint64_t)at);
+    sd_event_source_set_enabled(*timer, SD_EVENT_ONESHOT);
+}
+
+void lb_gate_arm(struct lb_live *live)
+{
+    struct lb_deadline d = lb_request_deadline(live->request);
+    struct lb_time now = lb_clock_now();
+
+    set_timer(live, &live->boot_timer, CLOCK_BOOTTIME, d.boot_id == now.boot_id ? d.boot : LB_NEVER);
+    set_timer(live, &live->wall_timer, CLOCK_REALTIME, d.wall);
+}
+
+/* Lets approved accesses begin that waited for another engineer's to end. */
+static void begin_waiting(struct lb_gate *g, const char *account)
+{
+    for (size_t i = 0; i < g->n_live; i++) {
+        struct lb_live *live = g->live[i];
+        struct lb_event e = lb_gate_begun();
+
+        if (live->request->state != LB_STATE_APPROVED || !lb_streq(live->request->account, account) ||
+            lb_gate_blocker(live))
+            continue;
+        if (live->request->terms.starts == LB_STARTS_APPROVAL)
+            lb_gate_step(live, &e);
+        else
+            lb_effects_wake(live);
+    }
+}
+
+struct lb_event lb_gate_begun(void)
+{
+    return (struct lb_event){ .kind = LB_EVENT_BEGUN };
+}
+
+/* What has been committed (or closes) takes place. */
+static void install(struct lb_live *live, struct lb_request *next, unsigned effects)
+{
+    struct lb_gate *g = live->gate;
+
+    lb_request_free(live->request);
+    live->request = next;
+    lb_effects_run(live, effects);
+    if (lb_state_is_open(next->state)) {
+        lb_gate_arm(live);
+    } else {
+        LB_FREE char *account = strdup(next->account ? next->account : "");
+
+        lb_effects_wake(live);
+        lb_gate_drop(live);
+        if (account)
+            begin_waiting(g, account);
+    }
+}
+
+int lb_gate_steps(struct lb_live *live, struct lb_event *events, size_t n)
+{
+    struct lb_append entries[STEPS_MAX];
+    struct lb_request *next = NULL;
+    unsigned effects;
+    int r = n > STEPS_MAX ? -E2BIG : apply(live->gate, live->request, events, n, entries, &next, &effects);
+
+    if (r == -EPERM)
+        note_illegal(live->gate, live->request, &events[0]);
+    if (r == 0 && (effects & LB_EFFECT_REAP))
+        lb_effects_reap(live);
+    if (r == 0)
+        r = effects & LB_EFFECT_CLOSING ? append_closing(live->gate, entries, n) : append(live->gate, entries, n);
+    if (r == 0)
+        install(live, next, effects);
+    else
+        lb_request_free(next);
+    clear_events(events, n);
+    return r;
+}
+
+int lb_gate_step(struct lb_live *live, struct lb_event *e)
+{
+    return lb_gate_steps(live, e, 1);
+}
+
+int lb_gate_new_request(struct lb_gate *g, struct lb_event *events, size_t n, struct lb_live **ret)
+{
+    struct lb_append entries[STEPS_MAX];
+    struct lb_request *request = NULL;
+    struct lb_live *live = NULL;
+    unsigned effects;
+    int r = n > STEPS_MAX ? -E2BIG : apply(g, NULL, events, n, entries, &request, &effects);
+
+    if (r == 0) {
+        live = lb_gate_add(g, request);
+        r = live ? append(g, entries, n) : -ENOMEM;
+    }
+    if (r < 0 && live)
+        lb_gate_drop(live);
+    else if (r < 0)
+        lb_request_free(request);
+    clear_events(events, n);
+    if (r < 0)
+        return r;
+    lb_effects_run(live, effects);
+    lb_gate_arm(live);
+    *ret = live;
+    return 0;
+}
+
+int lb_gate_note(struct lb_gate *g, struct lb_event *e)
+{
+    struct lb_append entry = { e, NULL };
+    int r = fill(g, e, NULL);
+
+    if (r == 0)
+        r = append(g, &entry, 1);
+    if (r < 0) /* the words at least reach standard error */
+        lb_log(LOG_WARNING, "Not recorded: %s %s %s", lb_event_names[e->kind], e->account ? e->account : "",
+               e->note ? e->note : "");
+    lb_event_clear(e);
+    return r;
+}
+
+int lb_gate_make_id(struct lb_gate *g, char **ret)
+{
+    char id[LB_ID_LEN + 1], printed[LB_ID_PRINTED_MAX];
+    struct lb_request *known = NULL;
+    uint64_t bits;
+    int r;
+
+    do {
+        known = lb_request_free(known);
+        if (getrandom(&bits, sizeof(bits), 0) != sizeof(bits))
+            return -EIO;
+        lb_id_make(bits, id);
+        lb_id_format(id, printed);
+        r = g->store ? lb_store_load(g->store, printed, &known) : -EIO;
+    } while (r == 0);
+    if (r != -ENOENT)
+        return r;
+    *ret = strdup(printed);
+    return *ret ? 0 : -ENOMEM;
+}
+
+const char *lb_gate_problem(const struct lb_gate *g)
+{
+    if (!g->policy)
+        return g->policy_error ? g->policy_error : "no policy is loaded";
+    if (!g->store || g->store_error)
+        return g->store_error ? g->store_error : "the event log is not open";
+    return NULL;
+}

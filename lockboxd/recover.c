@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How the gate begins and stops: the log is replayed, what should have ended meanwhile is ended first. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "lockboxd/clock.h"
+#include "lockboxd/effects.h"
+#include "lockboxd/log.h"
+#include "lockboxd/policy_files.h"
+#include "lockboxd/rights.h"
+#include "policy/base.h"
+
+#define STOP_PATIENCE (3 * LB_USEC_PER_SEC)
+
+/* A leader is gone: the session is closed. */
+static void on_leader_gone(void *userdata, const char *request, pid_t pid, int64_t started)
+{
+    struct lb_live *live = lb_gate_find(userdata, request);
+    struct lb_session *s = live ? lb_request_session(live->request, pid, started) : NULL;
+    struct lb_event e = { .kind = LB_EVENT_CLOSED, .pid = pid, .pid_started = started };
+
+    if (!s)
+        return;
+    e.session = s->session;
+    lb_gate_step(live, &e);
+}
+
+int lb_gate_new(sd_event *event, struct lb_gate **ret)
+{
+    struct lb_gate *g = calloc(1, sizeof(*g));
+
+    if (!g)
+        return -ENOMEM;
+    g->event = sd_event_ref(event);
+    g->started_at = lb_clock_now().wall;
+    if (lb_sessions_new(event, on_leader_gone, g, &g->sessions) < 0) {
+        lb_gate_free(g);
+        return -ENOMEM;
+    }
+    *ret = g;
+    return 0;
+}
+
+struct lb_gate *lb_gate_free(struct lb_gate *g)
+{
+    struct lb_unsaved *u;
+
+    if (!g)
+        return NULL;
+    while (g->n_live > 0)
+        lb_gate_drop(g->live[0]);
+    u = g->unsaved.items;
+    for (size_t i = 0; i < g->unsaved.n; i++) {
+        lb_event_clear(&u[i].event);
+        lb_request_free(u[i].request);
+    }
+    free(g->unsaved.items);
+    sd_event_source_disable_unref(g->retry);
+    if (g->journal)
+        lb_journal_stop(g->journal, 0);
+    lb_sessions_free(g->sessions);
+    lb_systemd_free(g->systemd);
+    lb_store_close(g->store);
+    lb_ruleset_free(g->policy);
+    sd_event_unref(g->event);
+    free(g->live);
+    free(g->host);
+    free(g->state_directory);
+    free(g->runtime_directory);
+    free(g->policy_error);
+    free(g->store_error);
+    free(g);
+    return NULL;
+}
+
+/* --- policy ---------------------------------------------------------------------------------------------------------- */
+
+static void note_policy(struct lb_gate *g, int kind, char *text)
+{
+    struct lb_event e = { .kind = kind, .note = text };
+
+    if (g->store)
+        lb_gate_note(g, &e);
+    else
+        lb_event_clear(&e);
+}
+
+/* Requests that nobody can decide any more under the new policy are closed, not left to hang. */
+static void close_undecidable(struct lb_gate *g)
+{
+    for (size_t i = g->n_live; i-- > 0;) {
+        struct lb_live *live = g->live[i];
+        struct lb_event e = { .kind = LB_EVENT_UNDECIDABLE };
+
+        if (lb_state_is_waiting(live->request->state) && !lb_rights_decidable(g, live->request)) {
+            e.by = strdup("policy");
+            lb_gate_step(live, &e);
+        }
+    }
+}
+
+int lb_gate_reload(struct lb_gate *g)
+{
+    struct lb_ruleset *set = NULL;
+    char *error = NULL, *text = NULL;
+    int r = lb_policy_files_load(g->policy_directories, &set, &error);
+
+    free(g->policy_error);
+    g->policy_error = r < 0 && !error ? strdup(strerror(-r)) : error;
+    if (r < 0) {
+        lb_log(LOG_ERR, "Policy refused%s: %s", g->policy ? ", the last good one stays in force" : "", g->policy_error);
+        note_policy(g, LB_EVENT_POLICY_REFUSED, strdup(g->policy_error ? g->policy_error : "out of memory"));
+        return r;
+    }
+    lb_ruleset_free(g->policy);
+    g->policy = set;
+    g->policy_loaded_at = lb_clock_now().wall;
+    if (asprintf(&text, "%zu rules.", set->n) < 0)
+        text = NULL;
+    note_policy(g, LB_EVENT_POLICY_LOADED, text);
+    if (g->store)
+        close_undecidable(g);
+    return 0;
+}
+
+/* --- the log --------------------------------------------------------------------------------------------------------- */
+
+static int load_live(void *userdata, const char *id)
+{
+    struct lb_gate *g = userdata;
+    struct lb_request *request = NULL;
+    int r = lb_store_load(g->store, id, &request);
+
+    if (r < 0)
+        return r;
+    if (lb_gate_add(g, request))
+        return 0;
+    lb_request_free(request);
+    return -ENOMEM;
+}
+
+static void recover_reboot(struct lb_live *live, const struct lb_time *last, const struct lb_time *now)
+{
+    const struct lb_request *r = live->request;
+    struct lb_deadline d = lb_state_is_waiting(r->state)        ? r->decide_by
+                           : r->state == LB_STATE_APPROVED ? r->use_by
+                                                           : r->not_after;
+    struct lb_event e = { .kind = LB_EVENT_REBOOTED };
+
+    if (lb_state_is_access(r->state) && r->terms.on_reboot == LB_ON_REBOOT_END)
+        e.kind = LB_EVENT_TIME_OVER;
+    e.by = strdup("reboot");
+    e.left_usec = lb_deadline_left_after_reboot(&d, last, now);
+    if (r->state != LB_STATE_ENDING)
+        lb_gate_step(live, &e);
+    else
+        lb_event_clear(&e);
+}
+
+/* Holds the leaders that are still there; the sessions of the others are over. */
+static void recover_sessions(struct lb_live *live)
+{
+    const struct lb_session *s = live->request->sessions.items;
+
+    for (size_t i = 0; i < live->request->sessions.n; i++) {
+        pid_t pid = (pid_t)s[i].pid;
+        int64_t started = s[i].pid_started;
+
+        if (s[i].closed_at || lb_sessions_watch(live->gate->sessions, live->request->id, pid, started) == 0)
+            continue;
+        on_leader_gone(live->gate, live->request->id, pid, started);
+        s = live->request->sessions.items; /* made anew by the event */
+    }
+}
+
+/* False when the request is closed now. */
+static bool recover_deadline(struct lb_live *live)
+{
+    struct lb_gate *g = live->gate;
+    struct lb_time now = lb_clock_now();
+    struct lb_event e = { 0 };
+
+    e.kind = lb_request_due(live->request, &now, &e.warning);
+    if (e.kind == LB_EVENT_NONE)
+        return true;
+    e.by = strdup("clock");
+    lb_gate_step(live, &e);
+    for (size_t i = 0; i < g->n_live; i++)
+        if (g->live[i] == live)
+            return true;
+    return false;
+}
+
+/* Everything that stood before stands again. */
+static void recover_live(struct lb_gate *g, const struct lb_time *last)
+{
+    struct lb_time now = lb_clock_now();
+    bool rebooted = last->boot_id && last->boot_id != now.boot_id;
+
+    for (size_t i = g->n_live; i-- > 0;) {
+        struct lb_live *live = g->live[i];
+
+        if (rebooted)
+            recover_reboot(live, last, &now);
+        if (!recover_deadline(live))
+            continue;
+        if (live->request->state == LB_STATE_ENDING)
+            lb_effects_reap(live);
+        else if (lb_state_is_access(live->request->state)) {
+            lb_effects_run(live, LB_EFFECT_ARM);
+            recover_sessions(live);
+        }
+        lb_gate_arm(live);
+    }
+}
+
+static int replay(struct lb_gate *g)
+{
+    struct lb_store_filter open_ones = { .open_only = true };
+    struct lb_event started = { .kind = LB_EVENT_STARTED };
+    struct lb_time last = { 0 };
+    int r;
+
+    lb_store_last(g->store, &last);
+    r = lb_store_list(g->store, &open_ones, load_live, g);
+    if (r == 0)
+        r = lb_journal_start(g->state_directory, lb_store_journal_position(g->store), &g->journal);
+    if (r == 0)
+        r = lb_gate_note(g, &started);
+    if (r == 0)
+        recover_live(g, &last);
+    return r;
+}
+
+int lb_gate_open_store(struct lb_gate *g)
+{
+    int r = lb_store_open(g->state_directory, false, g->reserve, &g->store);
+
+    if (r == 0)
+        r = replay(g);
+    lb_gate_store_error(g, r);
+    if (r == 0)
+        return 0;
+    while (g->n_live > 0)
+        lb_gate_drop(g->live[0]);
+    if (g->journal)
+        lb_journal_stop(g->journal, 0);
+    g->journal = NULL;
+    g->store = lb_store_close(g->store);
+    lb_gate_retry_later(g);
+    return r;
+}
+
+int lb_gate_start(struct lb_gate *g)
+{
+    lb_gate_open_store(g);
+    lb_gate_reload(g);
+    return 0;
+}
+
+void lb_gate_stop(struct lb_gate *g)
+{
+    struct lb_event e = { .kind = LB_EVENT_STOPPING };
+
+    if (!g->store)
+        return;
+    lb_gate_note(g, &e);
+    lb_store_set_journal_position(g->store, lb_journal_stop(g->journal, STOP_PATIENCE));
+    g->journal = NULL;
+    lb_store_flush(g->store);
+}

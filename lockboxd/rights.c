@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lockboxd/rights.h"
+
+#include <errno.h>
+
+#include "lockboxd/people.h"
+#include "lockboxd/proc.h"
+#include "policy/base.h"
+
+static int in_group(const char *account, const char *group)
+{
+    LB_FREE char *name = NULL;
+    gid_t gid;
+    int r = lb_people_account(account, &name, NULL, &gid);
+
+    return r < 0 ? r : lb_people_in_group(name, gid, group);
+}
+
+int lb_rights_person(struct lb_gate *g, const struct lb_peer *peer, struct lb_person *ret)
+{
+    struct lb_person p = { .peer = *peer };
+    int r = lb_people_account_of(peer->uid, &p.name);
+
+    if (r < 0)
+        return r;
+    if (peer->session != LB_AUDIT_UNSET)
+        p.from = lb_gate_find_session(g, peer->session);
+    p.root = peer->uid == 0 && !p.from;
+    r = p.from ? 0 : in_group(p.name, LB_GROUP_AUDITORS);
+    if (r < 0) {
+        lb_person_clear(&p);
+        return r;
+    }
+    p.auditor = r > 0;
+    *ret = p;
+    return 0;
+}
+
+void lb_person_clear(struct lb_person *p)
+{
+    free(p->name);
+    p->name = NULL;
+}
+
+int lb_rights_own(const struct lb_person *p, const struct lb_request *r)
+{
+    const struct lb_request *from = p->from ? p->from->request : NULL;
+
+    if (from)
+        return lb_streq(from->account, r->account) && lb_streq(from->engineer, r->engineer) &&
+               lb_streq(from->key, r->key);
+    return p->peer.uid == r->uid && lb_streq(r->engineer, LB_ENGINEER_UNPROVEN);
+}
+
+/* Groups that the account of a request is in, of those that the rules ask about. */
+static int groups_of(const struct lb_gate *g, const char *account, char ***ret)
+{
+    LB_FREE const char **asked = lb_rules_groups(g->policy);
+    LB_FREE char *name = NULL;
+    gid_t gid;
+    int r = lb_people_account(account, &name, NULL, &gid);
+
+    if (r < 0)
+        return r;
+    return asked ? lb_people_groups(name, gid, asked, ret) : -ENOMEM;
+}
+
+struct lb_verdict lb_rights_verdict_now(struct lb_gate *g, const struct lb_request *r)
+{
+    bool certificate = r->key && strstr(r->key, "certificate"), hardware = r->key && strstr(r->key, "hardware");
+    struct lb_facts facts = {
+        .account = r->account, .service = r->service, .scope = r->scope, .rhost = r->rhost,
+        .proof = (certificate ? LB_PROOF_CERTIFICATE : 0) | (hardware ? LB_PROOF_HARDWARE : 0),
+        .identity = certificate ? r->engineer : "",
+    };
+    struct lb_verdict none = { .action = LB_ACTION_DENY }, verdict;
+    char **groups = NULL;
+
+    if (!facts.proof && r->key && *r->key)
+        facts.proof = LB_PROOF_PLAIN;
+    if (!g->policy || groups_of(g, r->account, &groups) < 0)
+        return none;
+    facts.groups = groups;
+    verdict = lb_rules_decide(g->policy, &facts);
+    lb_strings_free(groups);
+    return verdict;
+}
+
+/* Entitled when the request was made, by its own terms still, and by the rules of today: the strictest wins. */
+static int is_entitled(struct lb_gate *g, const char *name, const struct lb_request *r)
+{
+    struct lb_verdict now = lb_rights_verdict_now(g, r);
+    int answer;
+
+    if (!lb_strings_contain(r->entitled, name) || now.action == LB_ACTION_DENY)
+        return 0;
+    answer = lb_people_named(r->terms.customer, name);
+    if (answer > 0 && now.action == LB_ACTION_REQUIRE)
+        answer = lb_people_named(now.terms->customer, name);
+    return answer;
+}
+
+int lb_rights_read(struct lb_gate *g, const struct lb_person *p, const struct lb_request *r)
+{
+    if (p->root || p->auditor || lb_rights_own(p, r))
+        return 1;
+    return p->from ? 0 : is_entitled(g, p->name, r);
+}
+
+/* A decision comes from a login session that is known not to be gated. */
+static const char *refuse_place(const struct lb_person *p)
+{
+    LB_FREE char *login = NULL;
+    int gated;
+
+    if (p->from)
+        return "no decision is taken from inside a gated session";
+    if (p->peer.session == LB_AUDIT_UNSET || p->peer.loginuid == LB_AUDIT_UNSET)
+        return "decide from a login session (this process belongs to none)";
+    if (lb_people_account_of((uid_t)p->peer.loginuid, &login) < 0)
+        return "the account you logged in with is not known to the host any more";
+    gated = in_group(login, LB_GROUP_GATED);
+    if (gated != 0)
+        return gated > 0 ? "no decision is taken from the login of a gated account"
+                         : "the host's groups cannot be read at present";
+    return NULL;
+}
+
+int lb_rights_decide(struct lb_gate *g, const struct lb_person *p, const struct lb_request *r,
+                     const char **ret_reason)
+{
+    int answer = is_entitled(g, p->name, r);
+
+    *ret_reason = answer < 0 ? "the host's accounts cannot be read at present"
+                             : "you are not one of the approvers named for this request";
+    if (answer <= 0)
+        return answer;
+    *ret_reason = p->peer.uid == r->uid || p->peer.loginuid == r->uid ? "nobody decides about his own request"
+                                                                      : refuse_place(p);
+    return *ret_reason == NULL;
+}
+
+bool lb_rights_decidable(struct lb_gate *g, const struct lb_request *r)
+{
+    if (lb_rights_verdict_now(g, r).action == LB_ACTION_DENY)
+        return g->policy == NULL;
+    for (size_t i = 0; r->entitled && r->entitled[i]; i++)
+        if (is_entitled(g, r->entitled[i], r) != 0)
+            return true;
+    return false;
+}

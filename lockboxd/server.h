@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The two sockets: accepts, knows the peer, keeps the limits, and hands each checked call to its verb. A verb never
+ * sees bytes; it answers with one of the lb_call_* functions, now or later.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "lockboxd/gate.h"
+#include "lockboxd/proto/varlink.h"
+
+enum lb_door { LB_DOOR_LOGIN = 1 << 0, LB_DOOR_CONTROL = 1 << 1 };
+
+struct lb_limits {
+    int64_t connections; /* in all; as many again are kept for root */
+    int64_t per_user;    /* connections of one uid other than root's */
+    int64_t waiters;     /* logins that may wait at a time; more are told "pending" at once */
+};
+
+struct lb_server {
+    sd_event *event;
+    struct lb_gate *gate;
+    struct lb_limits limits;
+    struct lb_conn *conns;
+    size_t n_conns, n_waiting;
+    struct { sd_event_source *source; int door; } listeners[4];
+    size_t n_listeners;
+};
+
+/* One connection, and the call on it that is not answered yet. */
+struct lb_conn {
+    struct lb_conn *next, **self;
+    struct lb_server *server;
+    struct lb_peer peer;
+    int door; /* enum lb_door */
+    int fd;
+    sd_event_source *io, *idle;
+    struct lb_varlink_reader reader;
+    char *out;
+    size_t out_size, out_sent;
+    bool more;    /* the call asked for more replies */
+    bool busy;    /* a call is not answered yet: nothing more is read */
+    bool again;   /* calls may stand in the reader already */
+    bool dead;
+    /* Login.Wait */
+    struct lb_waiter waiter;
+    bool waiting;  /* counted in n_waiting: from "waiting" on until it hangs up */
+    /* Audit.Events with more */
+    bool following;
+    int64_t follow_next;
+    char *follow_request;
+};
+
+struct lb_server *lb_server_new(sd_event *event, struct lb_gate *gate, const struct lb_limits *limits);
+struct lb_server *lb_server_free(struct lb_server *server); /* NULL is fine; returns NULL */
+
+/* Takes a listening socket. */
+int lb_server_listen(struct lb_server *server, int fd, int door);
+
+/* Events up to `seq` are committed: who follows gets them. */
+void lb_server_committed(struct lb_server *server, int64_t seq);
+
+/* --- for verbs --- */
+
+/* Each takes the reference to its parameters (NULL: {}). */
+void lb_call_reply(struct lb_conn *conn, json_t *parameters);
+void lb_call_continue(struct lb_conn *conn, json_t *parameters); /* more replies follow */
+void lb_call_error(struct lb_conn *conn, const char *error, json_t *parameters);

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lockboxd/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "policy/base.h"
+#include "policy/lifecycle.h"
+
+/* Raised when the meaning of the `requests` table changes: it is then made again from the log. */
+#define PROJECTION_VERSION 1
+
+struct lb_store {
+    sqlite3 *db;
+    sqlite3_stmt *insert_event, *upsert_request, *set_meta;
+    int64_t seq;
+    struct lb_time time;
+    char hash[LB_HASH_MAX];
+    int64_t journal, journal_saved;
+    char *reserve_path;
+    int64_t reserve;
+    bool reserved;
+};
+
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, request TEXT, hash TEXT NOT NULL, json TEXT NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS events_of_request ON events (request, seq) WHERE request IS NOT NULL;"
+    "CREATE TABLE IF NOT EXISTS requests (id TEXT PRIMARY KEY, open INTEGER NOT NULL, state TEXT NOT NULL,"
+    " account TEXT, engineer TEXT, ticket TEXT, requested_at INTEGER NOT NULL, closed_at INTEGER) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS requests_open ON requests (requested_at) WHERE open;"
+    "CREATE INDEX IF NOT EXISTS requests_by_time ON requests (requested_at);"
+    "CREATE INDEX IF NOT EXISTS requests_by_close ON requests (closed_at);"
+    "CREATE INDEX IF NOT EXISTS requests_by_account ON requests (account, requested_at);"
+    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;";
+
+static int error_of(sqlite3 *db, int r)
+{
+    switch (r & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_DONE:
+    case SQLITE_ROW:
+        return 0;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_FULL:
+        return -ENOSPC;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_CONSTRAINT:
+        return -EUCLEAN;
+    case SQLITE_READONLY:
+        return -EROFS;
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+        return -EACCES;
+    case SQLITE_BUSY:
+        return -EBUSY;
+    default:
+        return db && sqlite3_system_errno(db) > 0 ? -sqlite3_system_errno(db) : -EIO;
+    }
+}
+
+static int execute(struct lb_store *s, const char *sql)
+{
+    return error_of(s->db, sqlite3_exec(s->db, sql, NULL, NULL, NULL));
+}
+
+static int prepare(struct lb_store *s, const char *sql, sqlite3_stmt **ret)
+{
+    return error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, ret, NULL));
+}
+
+static void finalizep(sqlite3_stmt **statement)
+{
+    sqlite3_finalize(*statement);
+}
+
+static void bind_text(sqlite3_stmt *st, int column, const char *text)
+{
+    sqlite3_bind_text(st, column, text, -1, SQLITE_STATIC);
+}
+
+static const char *column_text(sqlite3_stmt *st, int column)
+{
+    return (const char *)sqlite3_column_text(st, column);
+}
+
+/* Runs a statement that gives no rows and makes it ready for the next time. */
+static int run(struct lb_store *s, sqlite3_stmt *st)
+{
+    int r = sqlite3_step(st);
+
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+    return error_of(s->db, r);
+}
+
+static int64_t get_meta(struct lb_store *s, const char *key)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+
+    if (prepare(s, "SELECT value FROM meta WHERE key = ?", &st) < 0)
+        return 0;
+    bind_text(st, 1, key);
+    return sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+}
+
+static int set_meta(struct lb_store *s, const char *key, int64_t value)
+{
+    bind_text(s->set_meta, 1, key);
+    sqlite3_bind_int64(s->set_meta, 2, value);
+    return run(s, s->set_meta);
+}
+
+/* --- the projection -------------------------------------------------------------------------------------------------- */
+
+static int project(struct lb_store *s, const struct lb_request *r)
+{
+    sqlite3_stmt *st = s->upsert_request;
+
+    bind_text(st, 1, r->id);
+    sqlite3_bind_int(st, 2, lb_state_is_open(r->state));
+    bind_text(st, 3, lb_state_names[r->state]);
+    bind_text(st, 4, r->account);
+    bind_text(st, 5, r->engineer);
+    bind_text(st, 6, r->ticket);
+    sqlite3_bind_int64(st, 7, r->requested_at);
+    if (r->closed_at)
+        sqlite3_bind_int64(st, 8, r->closed_at);
+    return run(s, st);
+}
+
+static int project_id(void *userdata, const char *id)
+{
+    struct lb_request *request = NULL;
+    int r = lb_store_load(userdata, id, &request);
+
+    if (r == 0)
+        r = project(userdata, request);
+    lb_request_free(request);
+    return r == -ENOENT ? 0 : r; /* only refusals name it */
+}
+
+static int each_id(struct lb_store *s, sqlite3_stmt *st, lb_store_id *row, void *userdata)
+{
+    int step, r;
+
+    while ((step = sqlite3_step(st)) == SQLITE_ROW) {
+        r = row(userdata, column_text(st, 0));
+        if (r != 0)
+            return r;
+    }
+    return error_of(s->db, step);
+}
+
+static int rebuild_projection(struct lb_store *s)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    int r = execute(s, "BEGIN IMMEDIATE; DELETE FROM requests;");
+
+    if (r == 0)
+        r = prepare(s, "SELECT DISTINCT request FROM events WHERE request IS NOT NULL", &st);
+    if (r == 0)
+        r = each_id(s, st, project_id, s);
+    if (r == 0)
+        r = set_meta(s, "projection", PROJECTION_VERSION);
+    if (r == 0)
+        r = set_meta(s, "projected", s->seq);
+    if (r == 0)
+        return execute(s, "COMMIT");
+    execute(s, "ROLLBACK");
+    return r;
+}
+
+/* --- opening --------------------------------------------------------------------------------------------------------- */
+
+static int read_last(void *userdata, int64_t seq, const char *hash, const char *json)
+{
+    struct lb_store *s = userdata;
+    struct lb_event e;
+    char actual[LB_HASH_MAX];
+    int r = lb_chain_hash(json, strlen(json), actual);
+
+    if (r < 0)
+        return r;
+    r = lb_chain_decode(json, &e, NULL);
+    if (r < 0 || e.seq != seq || strcmp(hash, actual) != 0) {
+        if (r == 0)
+            lb_event_clear(&e);
+        return r == -ENOMEM ? r : -EUCLEAN;
+    }
+    s->seq = seq;
+    s->time = e.time;
+    memcpy(s->hash, hash, LB_HASH_MAX);
+    lb_event_clear(&e);
+    return 0;
+}
+
+static int find_last(struct lb_store *s)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    int r = prepare(s, "SELECT seq, hash, json FROM events ORDER BY seq DESC LIMIT 1", &st);
+    int step;
+
+    if (r < 0)
+        return r;
+    step = sqlite3_step(st);
+    if (step == SQLITE_ROW)
+        return read_last(s, sqlite3_column_int64(st, 0), column_text(st, 1), column_text(st, 2));
+    return error_of(s->db, step);
+}
+
+static int check_integrity(struct lb_store *s)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    int r = prepare(s, "PRAGMA quick_check(1)", &st);
+    int step;
+
+    if (r < 0)
+        return r;
+    step = sqlite3_step(st);
+    if (step != SQLITE_ROW)
+        return error_of(s->db, step);
+    return strcmp(column_text(st, 0), "ok") == 0 ? 0 : -EUCLEAN;
+}
+
+static int prepare_writing(struct lb_store *s)
+{
+    int r = execute(s, schema);
+
+    if (r == 0)
+        r = prepare(s, "INSERT INTO events (seq, request, hash, json) VALUES (?, ?, ?, ?)", &s->insert_event);
+    if (r == 0)
+        r = prepare(s, "INSERT OR REPLACE INTO requests (id, open, state, account, engineer, ticket, requested_at,"
+                       " closed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", &s->upsert_request);
+    if (r == 0)
+        r = prepare(s, "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", &s->set_meta);
+    return r;
+}
+
+static void set_reserve_aside(struct lb_store *s)
+{
+    LB_CLOSE int fd = -1;
+
+    if (s->reserve <= 0 || s->reserved)
+        return;
+    fd = open(s->reserve_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    s->reserved = posix_fallocate(fd, 0, s->reserve) == 0;
+    if (!s->reserved)
+        unlink(s->reserve_path);
+}
+
+void lb_store_release_reserve(struct lb_store *s)
+{
+    if (s->reserve_path)
+        unlink(s->reserve_path);
+    s->reserved = false;
+}
+
+static int open_writable(struct lb_store *s)
+{
+    int r = execute(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
+
+    if (r == 0)
+        r = prepare_writing(s);
+    if (r == 0)
+        r = check_integrity(s);
+    if (r == 0)
+        r = find_last(s);
+    if (r < 0)
+        return r;
+    s->journal = s->journal_saved = get_meta(s, "journal");
+    if (get_meta(s, "projection") != PROJECTION_VERSION || get_meta(s, "projected") != s->seq)
+        r = rebuild_projection(s);
+    set_reserve_aside(s);
+    return r;
+}
+
+int lb_store_open(const char *directory, bool read_only, int64_t reserve, struct lb_store **ret)
+{
+    LB_FREE char *path = NULL;
+    struct lb_store *s = calloc(1, sizeof(*s));
+    mode_t mask;
+    int r;
+
+    if (!s || asprintf(&path, "%s/lockbox.db", directory) < 0 ||
+        asprintf(&s->reserve_path, "%s/reserve", directory) < 0) {
+        free(s);
+        return -ENOMEM;
+    }
+    memcpy(s->hash, LB_CHAIN_GENESIS, LB_HASH_MAX);
+    s->reserve = reserve;
+    mask = umask(0077);
+    r = sqlite3_open_v2(path, &s->db, read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                        NULL);
+    r = error_of(s->db, r);
+    if (r == 0)
+        sqlite3_busy_timeout(s->db, 2000);
+    if (r == 0)
+        r = read_only ? find_last(s) : open_writable(s);
+    umask(mask);
+    if (r < 0) {
+        lb_store_close(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+struct lb_store *lb_store_close(struct lb_store *s)
+{
+    if (!s)
+        return NULL;
+    sqlite3_finalize(s->insert_event);
+    sqlite3_finalize(s->upsert_request);
+    sqlite3_finalize(s->set_meta);
+    sqlite3_close(s->db);
+    free(s->reserve_path);
+    free(s);
+    return NULL;
+}
+
+int64_t lb_store_last(const struct lb_store *s, struct lb_time *ret_time)
+{
+    if (ret_time)
+        *ret_time = s->time;
+    return s->seq;
+}
+
+/* --- writing --------------------------------------------------------------------------------------------------------- */
+
+static int append_one(struct lb_store *s, const struct lb_append *entry, int64_t seq, char hash[static LB_HASH_MAX])
+{
+    LB_FREE char *json = NULL;
+    struct lb_event *e = entry->event;
+    char next[LB_HASH_MAX];
+    int r;
+
+    e->seq = seq;
+    r = lb_chain_encode(e, hash, &json, next);
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(s->insert_event, 1, seq);
+    bind_text(s->insert_event, 2, e->request);
+    bind_text(s->insert_event, 3, next);
+    bind_text(s->insert_event, 4, json);
+    r = run(s, s->insert_event);
+    if (r == 0 && entry->request)
+        r = project(s, entry->request);
+    memcpy(hash, next, LB_HASH_MAX);
+    return r;
+}
+
+static int append_all(struct lb_store *s, const struct lb_append *entries, size_t n, char hash[static LB_HASH_MAX])
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = append_one(s, &entries[i], s->seq + 1 + (int64_t)i, hash);
+    if (r == 0)
+        r = set_meta(s, "projected", s->seq + (int64_t)n);
+    if (r == 0 && s->journal != s->journal_saved)
+        r = set_meta(s, "journal", s->journal);
+    return r;
+}
+
+int lb_store_append(struct lb_store *s, const struct lb_append *entries, size_t n)
+{
+    char hash[LB_HASH_MAX];
+    int64_t journal = s->journal;
+    int r = execute(s, "BEGIN IMMEDIATE");
+
+    if (r < 0)
+        return r;
+    memcpy(hash, s->hash, LB_HASH_MAX);
+    r = append_all(s, entries, n, hash);
+    if (r == 0)
+        r = execute(s, "COMMIT");
+    if (r < 0) {
+        execute(s, "ROLLBACK");
+        return r;
+    }
+    s->journal_saved = journal;
+    s->seq += (int64_t)n;
+    s->time = entries[n - 1].event->time;
+    memcpy(s->hash, hash, LB_HASH_MAX);
+    set_reserve_aside(s);
+    return 0;
+}
+
+int64_t lb_store_journal_position(const struct lb_store *s)
+{
+    return s->journal;
+}
+
+void lb_store_set_journal_position(struct lb_store *s, int64_t seq)
+{
+    s->journal = seq;
+}
+
+int lb_store_flush(struct lb_store *s)
+{
+    int r;
+
+    if (s->journal == s->journal_saved)
+        return 0;
+    r = set_meta(s, "journal", s->journal);
+    if (r == 0)
+        s->journal_saved = s->journal;
+    return r;
+}
+
+/* --- reading --------------------------------------------------------------------------------------------------------- */
+
+static int apply_row(void *userdata, int64_t seq, const char *hash, const char *json)
+{
+    struct lb_request **request = userdata, *next;
+    struct lb_event e;
+    unsigned effects;
+    int r = lb_chain_decode(json, &e, NULL);
+
+    (void)seq;
+    (void)hash;
+    if (r < 0)
+        return r == -ENOMEM ? r : -EUCLEAN;
+    r = e.kind == LB_EVENT_ILLEGAL || e.kind == LB_EVENT_REFUSED ? 1 : lb_lifecycle_apply(*request, &e, &next, &effects);
+    lb_event_clear(&e);
+    if (r < 0)
+        return r == -ENOMEM ? r : -EUCLEAN;
+    if (r == 0) {
+        lb_request_free(*request);
+        *request = next;
+    }
+    return 0;
+}
+
+int lb_store_load(struct lb_store *s, const char *id, struct lb_request **ret)
+{
+    struct lb_request *request = NULL;
+    int r = lb_store_events(s, 1, id, 0, apply_row, &request);
+
+    if (r == 0 && !request)
+        return -ENOENT;
+    if (r != 0) {
+        lb_request_free(request);
+        return r;
+    }
+    *ret = request;
+    return 0;
+}
+
+int lb_store_events(struct lb_store *s, int64_t since, const char *request, int64_t limit, lb_store_event *row,
+                    void *userdata)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    int r = prepare(s, request ? "SELECT seq, hash, json FROM events WHERE seq >= ?1 AND request = ?3 ORDER BY seq LIMIT ?2"
+                               : "SELECT seq, hash, json FROM events WHERE seq >= ?1 ORDER BY seq LIMIT ?2", &st);
+    int step;
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(st, 1, since);
+    sqlite3_bind_int64(st, 2, limit > 0 ? limit : -1);
+    if (request)
+        bind_text(st, 3, request);
+    while ((step = sqlite3_step(st)) == SQLITE_ROW) {
+        r = row(userdata, sqlite3_column_int64(st, 0), column_text(st, 1), column_text(st, 2));
+        if (r != 0)
+            return r;
+    }
+    return error_of(s->db, step);
+}
+
+/* One WHERE for all filters: a parameter that is NULL asks nothing. Open requests have an index of their own. */
+#define LIST_WHERE \
+    " AND (?1 IS NULL OR requested_at >= ?1) AND (?2 IS NULL OR requested_at < ?2)" \
+    " AND (?3 IS NULL OR open OR closed_at >= ?3) AND (?4 IS NULL OR account = ?4)" \
+    " AND (?5 IS NULL OR engineer = ?5) AND (?6 IS NULL OR ticket = ?6) AND (?7 IS NULL OR state = ?7)" \
+    " ORDER BY requested_at DESC, id LIMIT ?8"
+
+int lb_store_list(struct lb_store *s, const struct lb_store_filter *f, lb_store_id *row, void *userdata)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    const int64_t times[] = { f->since, f->until, f->recent };
+    const char *texts[] = { f->account, f->engineer, f->ticket, f->state };
+    int r = prepare(s, f->open_only ? "SELECT id FROM requests WHERE open" LIST_WHERE
+                                    : "SELECT id FROM requests WHERE 1" LIST_WHERE, &st);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < LB_ELEMENTS(times); i++)
+        if (times[i])
+            sqlite3_bind_int64(st, 1 + (int)i, times[i]);
+    for (size_t i = 0; i < LB_ELEMENTS(texts); i++)
+        if (texts[i])
+            bind_text(st, 4 + (int)i, texts[i]);
+    sqlite3_bind_int64(st, 8, f->limit > 0 ? f->limit : -1);
+    return each_id(s, st, row, userdata);
+}

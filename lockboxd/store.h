@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The disk: an append-only event log in SQLite, and beside it a table of requests that is nothing but its projection.
+ * All SQL is here. Times are microseconds since 1970.
+ *
+ * Errors: -ENOSPC disk full, -EUCLEAN damaged, -EROFS/-EACCES/-EIO the rest of what disks do, -ENOMEM.
+ */
+#pragma once
+
+#include "lockboxd/chain.h"
+#include "policy/request.h"
+
+struct lb_store;
+
+/* Opens or makes DIRECTORY/lockbox.db, checks it, and rebuilds the projection if it lags behind the log. With
+ * read_only nothing is made or changed. `reserve` bytes are set aside for closing accesses on a full disk (0: none). */
+int lb_store_open(const char *directory, bool read_only, int64_t reserve, struct lb_store **ret);
+struct lb_store *lb_store_close(struct lb_store *store); /* NULL is fine; returns NULL */
+
+/* The last event's seq (0: none) and time. */
+int64_t lb_store_last(const struct lb_store *store, struct lb_time *ret_time);
+
+/* One event to append, with the request it makes (NULL for the gate's own). */
+struct lb_append {
+    struct lb_event *event; /* seq is set on success */
+    const struct lb_request *request;
+};
+
+/* Appends all or nothing, in one durable commit. */
+int lb_store_append(struct lb_store *store, const struct lb_append *entries, size_t n);
+
+/* Gives the reserve back to the disk, for an append that must succeed; it is set aside again by the next one that
+ * finds room. */
+void lb_store_release_reserve(struct lb_store *store);
+
+/* The request as its events make it. -ENOENT. */
+int lb_store_load(struct lb_store *store, const char *id, struct lb_request **ret);
+
+/* Calls row for each ID that fits, newest first, until it returns non-zero (handed on). */
+struct lb_store_filter {
+    bool open_only;
+    int64_t since, until;        /* of requested_at; 0: any */
+    int64_t recent;              /* open, or closed at or after; 0: any */
+    const char *account, *engineer, *ticket, *state; /* NULL: any */
+    int64_t limit;               /* 0: none */
+};
+typedef int lb_store_id(void *userdata, const char *id);
+int lb_store_list(struct lb_store *store, const struct lb_store_filter *filter, lb_store_id *row, void *userdata);
+
+/* Calls row for each event from seq `since` on, of one request (NULL: all), at most `limit`, until it returns non-zero
+ * (handed on). */
+typedef int lb_store_event(void *userdata, int64_t seq, const char *hash, const char *json);
+int lb_store_events(struct lb_store *store, int64_t since, const char *request, int64_t limit, lb_store_event *row,
+                    void *userdata);
+
+/* The seq up to which the journal has the events; written with the next append, or now by flush. */
+int64_t lb_store_journal_position(const struct lb_store *store);
+void lb_store_set_journal_position(struct lb_store *store, int64_t seq);
+int lb_store_flush(struct lb_store *store);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* PID 1: a deadline of its own for each access, so that it ends on time while the daemon is dead or hung. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "policy/deadline.h"
+
+struct lb_systemd;
+
+/* Connects on first use, and again whenever the bus was away. The directories are passed to the reaper. */
+int lb_systemd_new(sd_event *event, const char *state_directory, const char *runtime_directory, struct lb_systemd **ret);
+struct lb_systemd *lb_systemd_free(struct lb_systemd *s); /* NULL is fine; returns NULL */
+
+/* Starts lockbox-end-ID.timer, which runs `lockboxd --reap ID --uid UID` after `left` µs or at wall-clock time `at`,
+ * whichever comes first. One that stands already is replaced. Asynchronous; failures are logged and tried again. */
+void lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t uid, int64_t left, int64_t at);
+
+/* Stops it. */
+void lb_systemd_disarm(struct lb_systemd *s, const char *id);

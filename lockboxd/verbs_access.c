@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* org.lockbox.Access: requests and decisions. */
+#include <errno.h>
+
+#include "lockboxd/clock.h"
+#include "lockboxd/decide.h"
+#include "lockboxd/login.h"
+#include "lockboxd/people.h"
+#include "lockboxd/proto/json.h"
+#include "lockboxd/verbs.h"
+#include "policy/base.h"
+
+#define RECENT (28 * 24 * 3600 * LB_USEC_PER_SEC)
+#define LIST_MAX 2000 /* requests in one reply */
+
+#define ERROR(name) "org.lockbox.Access." name
+
+static json_t *pack_request(const struct lb_request *r)
+{
+    json_t *j = lb_json_pack(lb_request_fields, r, LB_JSON_PUBLIC);
+
+    if (!r->end.reason)
+        json_object_del(j, "end");
+    if (lb_state_is_waiting(r->state))
+        json_object_set_new(j, "stage", json_string(r->state == LB_STATE_REVIEW ? "internal" : "customer"));
+    return j;
+}
+
+static void unavailable(struct lb_conn *c, int r)
+{
+    const char *problem = lb_gate_problem(c->server->gate);
+
+    lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason", problem ? problem : strerror(-r)));
+}
+
+/* Who calls. False when that is not known; then the call is answered. */
+static bool find_person(struct lb_conn *c, struct lb_person *ret)
+{
+    int r = lb_rights_person(c->server->gate, &c->peer, ret);
+
+    if (r < 0)
+        lb_call_error(c, ERROR("NotPermitted"), json_pack("{ss}", "reason", "your account is not known to the host"));
+    return r == 0;
+}
+
+/* A request from memory or disk, as far as the person may read it: 0, or -ENOENT for either reason. The one on disk
+ * is *ret_owned. */
+static int read_request(struct lb_gate *g, const struct lb_person *p, const char *id, const struct lb_request **ret,
+                        struct lb_request **ret_owned)
+{
+    struct lb_live *live = lb_gate_find(g, id);
+    const struct lb_request *r = live ? live->request : NULL;
+
+    if (!r && (!g->store || lb_store_load(g->store, id, ret_owned) < 0))
+        return -ENOENT;
+    *ret = r ? r : *ret_owned;
+    if (lb_rights_read(g, p, *ret) > 0)
+        return 0;
+    *ret_owned = lb_request_free(*ret_owned);
+    return -ENOENT;
+}
+
+/* --- reading --------------------------------------------------------------------------------------------------------- */
+
+struct list {
+    char *which, *account, *engineer, *ticket, *state;
+    int64_t since, until;
+};
+#define LIST(member, kind, ...) { #member, kind, offsetof(struct list, member), __VA_ARGS__ }
+static const struct lb_field list_fields[] = {
+    LIST(which, LB_FIELD_STRING, 0), LIST(account, LB_FIELD_STRING, 0), LIST(engineer, LB_FIELD_STRING, 0),
+    LIST(ticket, LB_FIELD_STRING, 0), LIST(state, LB_FIELD_STRING, 0), LIST(since, LB_FIELD_INT, LB_FIELD_TIME),
+    LIST(until, LB_FIELD_INT, LB_FIELD_TIME), { 0 },
+};
+
+/* What each word of Which asks for. NULL is "open": what waits or runs. */
+static const struct which {
+    const char *name;
+    bool open_only, recent;
+    int from, to; /* states */
+} whiches[] = {
+    { NULL, true, false, LB_STATE_REVIEW, LB_STATE_ENDING },
+    { "pending", true, false, LB_STATE_REVIEW, LB_STATE_PENDING },
+    { "active", true, false, LB_STATE_APPROVED, LB_STATE_ENDING },
+    { "recent", false, true, LB_STATE_REVIEW, LB_STATE_UNDECIDABLE },
+    { "all", false, false, LB_STATE_REVIEW, LB_STATE_UNDECIDABLE },
+};
+
+struct listing {
+    struct lb_gate *gate;
+    const struct lb_person *person;
+    const struct which *which;
+    json_t *array;
+};
+
+static int list_row(void *userdata, const char *id)
+{
+    struct listing *l = userdata;
+    struct lb_request *owned = NULL;
+    const struct lb_request *r;
+
+    if (read_request(l->gate, l->person, id, &r, &owned) < 0)
+        return 0;
+    if (r->state >= l->which->from && r->state <= l->which->to)
+        json_array_append_new(l->array, pack_request(r));
+    lb_request_free(owned);
+    return json_array_size(l->array) >= LIST_MAX;
+}
+
+static void verb_list(struct lb_conn *c, void *parameters)
+{
+    LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
+    const struct list *p = parameters;
+    struct listing listing = { c->server->gate, &person, NULL, NULL };
+    struct lb_store_filter filter = { .since = p->since, .until = p->until, .account = p->account,
+                                      .engineer = p->engineer, .ticket = p->ticket, .state = p->state };
+    int r;
+
+    for (size_t i = 0; i < LB_ELEMENTS(whiches); i++)
+        if (lb_streq(whiches[i].name, p->which))
+            listing.which = &whiches[i];
+    if (!listing.which) {
+        lb_call_error(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "which"));
+        return;
+    }
+    if (!find_person(c, &person))
+        return;
+    filter.open_only = listing.which->open_only;
+    filter.recent = listing.which->recent ? lb_clock_now().wall - RECENT : 0;
+    listing.array = json_array();
+    r = c->server->gate->store ? lb_store_list(c->server->gate->store, &filter, list_row, &listing) : -EIO;
+    if (r >= 0) {
+        lb_call_reply(c, json_pack("{so}", "requests", listing.array));
+        return;
+    }
+    json_decref(listing.array);
+    unavailable(c, r);
+}
+
+struct target {
+    char *id;
+    struct lb_decision decision;
+    char *note;
+};
+static const struct lb_field target_fields[] = {
+    { "id", LB_FIELD_STRING, offsetof(struct target, id), LB_FIELD_REQUIRED },
+    { "note", LB_FIELD_STRING, offsetof(struct target, note) },
+    { "for", LB_FIELD_INT, offsetof(struct target, decision.duration), LB_FIELD_SPAN },
+    { 0 },
+};
+
+static void no_such(struct lb_conn *c, const char *id)
+{
+    lb_call_error(c, ERROR("NoSuchRequest"), json_pack("{ss}", "id", id));
+}
+
+static void verb_get(struct lb_conn *c, void *parameters)
+{
+    LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
+    const struct target *p = parameters;
+    LB_FREE char *id = lb_verbs_id(p->id);
+    struct lb_request *owned = NULL;
+    const struct lb_request *r;
+
+    if (!find_person(c, &person))
+        return;
+    if (!id || read_request(c->server->gate, &person, id, &r, &owned) < 0)
+        no_such(c, p->id);
+    else
+        lb_call_reply(c, json_pack("{so}", "request", pack_request(r)));
+    lb_request_free(owned);
+}
+
+static void verb_sessions(struct lb_conn *c, void *parameters)
+{
+    LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
+    struct lb_gate *g = c->server->gate;
+    json_t *array;
+
+    (void)parameters;
+    if (!find_person(c, &person))
+        return;
+    array = json_array();
+    for (size_t i = 0; i < g->n_live; i++) {
+        const struct lb_request *r = g->live[i]->request;
+        json_auto_t *request = lb_rights_read(g, &person, r) > 0 ? pack_request(r) : NULL;
+        json_t *session;
+        size_t k;
+
+        json_array_foreach(json_object_get(request, "sessions"), k, session) {
+            if (json_object_get(session, "closed_at"))
+                continue;
+            json_object_set_new(session, "request", json_string(r->id));
+            json_object_set(session, "account", json_object_get(request, "account"));
+            json_object_set(session, "engineer", json_object_get(request, "engineer"));
+            json_object_set(session, "not_after", json_object_get(request, "not_after"));
+            json_array_append(array, session);
+        }
+    }
+    lb_call_reply(c, json_pack("{so}", "sessions", array));
+}
+
+/* --- deciding -------------------------------------------------------------------------------------------------------- */
+
+/* How each refusal is told. */
+static void tell_refusal(struct lb_conn *c, const struct lb_outcome *o, const char *state)
+{
+    const char *reason = o->reason ? o->reason : "";
+
+    if (o->refusal == LB_REFUSAL_NOT_PERMITTED)
+        lb_call_error(c, ERROR("NotPermitted"), json_pack("{ss}", "reason", reason));
+    else if (o->refusal == LB_REFUSAL_NOT_POSSIBLE)
+        lb_call_error(c, ERROR("NotPossible"), json_pack("{ssss}", "state", state, "reason", reason));
+    else
+        lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason", reason));
+}
+
+static void tell_done(struct lb_conn *c, const struct lb_outcome *o)
+{
+    struct lb_live *live = lb_gate_find(c->server->gate, o->id);
+    struct lb_request *owned = NULL;
+    json_t *reply;
+
+    if (!live && lb_store_load(c->server->gate->store, o->id, &owned) < 0) {
+        lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason", "done, but it cannot be read back"));
+        return;
+    }
+    reply = json_pack("{so}", "request", pack_request(live ? live->request : owned));
+    if (o->reason)
+        json_object_set_new(reply, "message", json_string(o->reason));
+    lb_request_free(owned);
+    lb_call_reply(c, reply);
+}
+
+static void decide(struct lb_conn *c, void *parameters, lb_decide_verb *verb)
+{
+    LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
+    LB_CLEANUP(lb_outcome_clear) struct lb_outcome outcome = { 0 };
+    struct target *p = parameters;
+    LB_FREE char *id = lb_verbs_id(p->id);
+    struct lb_request *owned = NULL;
+    const struct lb_request *r;
+    struct lb_live *live;
+
+    if (!find_person(c, &person))
+        return;
+    if (!id || read_request(c->server->gate, &person, id, &r, &owned) < 0) {
+        no_such(c, p->id);
+        return;
+    }
+    live = lb_gate_find(c->server->gate, id);
+    p->decision.note = p->note;
+    if (!live) {
+        lb_call_error(c, ERROR("NotPossible"), json_pack("{ssss}", "state", lb_state_names[r->state], "reason",
+                                                         "the request is closed"));
+    } else {
+        const char *state = lb_state_names[r->state];
+
+        verb(live, &person, &p->decision, &outcome);
+        if (outcome.refusal)
+            tell_refusal(c, &outcome, state);
+        else
+            tell_done(c, &outcome);
+    }
+    lb_request_free(owned);
+}
+
+#define DECIDE(name)                                                 \
+    static void verb_##name(struct lb_conn *c, void *parameters)     \
+    {                                                                \
+        decide(c, parameters, lb_decide_##name);                     \
+    }
+DECIDE(approve)
+DECIDE(deny)
+DECIDE(revoke)
+DECIDE(done)
+DECIDE(withdraw)
+
+/* --- asking ---------------------------------------------------------------------------------------------------------- */
+
+struct ask {
+    char *ticket, *reason, *scope;
+    int64_t duration;
+};
+static const struct lb_field ask_fields[] = {
+    { "ticket", LB_FIELD_STRING, offsetof(struct ask, ticket) },
+    { "reason", LB_FIELD_STRING, offsetof(struct ask, reason) },
+    { "scope", LB_FIELD_STRING, offsetof(struct ask, scope) },
+    { "for", LB_FIELD_INT, offsetof(struct ask, duration) }, /* seconds, as the prompt takes them, too */
+    { 0 },
+};
+
+/* For whom a request is made: the account of the gated session he is in, else his own if that is gated. */
+static const char *account_for(const struct lb_person *p)
+{
+    LB_FREE char *name = NULL;
+    gid_t gid;
+
+    if (p->from)
+        return p->from->request->account;
+    if (lb_people_account(p->name, &name, NULL, &gid) < 0 || lb_people_in_group(name, gid, LB_GROUP_GATED) != 1)
+        return NULL;
+    return p->name;
+}
+
+static void tell_answer(struct lb_conn *c, const struct lb_answer *a, const struct lb_live *live)
+{
+    const char *message = a->message ? a->message : "";
+
+    if (live)
+        lb_call_reply(c, json_pack("{soss}", "request", pack_request(live->request), "message", message));
+    else if (a->verdict == LB_ANSWER_ASK)
+        lb_call_error(c, ERROR("InvalidParameter"),
+                      json_pack("{ssss}", "field", strstr(message, "ticket") ? "ticket" : "reason", "reason", message));
+    else
+        lb_call_error(c, ERROR("NotPermitted"), json_pack("{ss}", "reason", message));
+}
+
+static void verb_request(struct lb_conn *c, void *parameters)
+{
+    LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
+    LB_CLEANUP(lb_answer_clear) struct lb_answer answer = { 0 };
+    const struct ask *p = parameters;
+    struct lb_words words = { p->ticket, p->reason, NULL, false };
+    struct lb_login login = { .service = (char *)"lockboxctl", .scope = p->scope ? p->scope : (char *)"login" };
+    struct lb_live *live = NULL;
+    char seconds[32];
+    int r;
+
+    if (!find_person(c, &person))
+        return;
+    login.account = (char *)account_for(&person);
+    if (!login.account) {
+        lb_call_error(c, ERROR("NotPermitted"),
+                      json_pack("{ss}", "reason", "your account is not gated: it needs no approval"));
+        return;
+    }
+    if (person.from)
+        login.rhost = person.from->request->rhost;
+    if (p->duration > 0) {
+        snprintf(seconds, sizeof(seconds), "%lld", (long long)p->duration);
+        words.duration = seconds;
+    }
+    r = lb_login_request(c->server->gate, &c->peer, &login, &words, &answer, &live);
+    if (r < 0)
+        unavailable(c, r);
+    else
+        tell_answer(c, &answer, live);
+}
+
+/* --- status ---------------------------------------------------------------------------------------------------------- */
+
+static size_t count_sessions(const struct lb_gate *g)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < g->n_live; i++)
+        n += lb_request_open_sessions(g->live[i]->request);
+    return n;
+}
+
+static void set_time(json_t *j, const char *name, int64_t wall)
+{
+    struct { int64_t at; } s = { wall };
+    const struct lb_field fields[] = { { name, LB_FIELD_INT, 0, LB_FIELD_TIME }, { 0 } };
+    json_auto_t *packed = lb_json_pack(fields, &s, LB_JSON_PUBLIC);
+
+    json_object_update(j, packed);
+}
+
+static void verb_status(struct lb_conn *c, void *parameters)
+{
+    struct lb_gate *g = c->server->gate;
+    size_t states[LB_STATE_MAX_] = { 0 };
+    int64_t events = g->store ? lb_store_last(g->store, NULL) : 0;
+    json_t *j;
+
+    (void)parameters;
+    for (size_t i = 0; i < g->n_live; i++)
+        states[g->live[i]->request->state]++;
+    j = json_pack("{ss ss sI sI sI sI sI sI sI sI sI sI sI}", "version", LB_VERSION, "host", g->host, "policy_rules",
+                  (json_int_t)(g->policy ? g->policy->n : 0), "events", (json_int_t)events, "journal_behind",
+                  (json_int_t)(g->journal ? events - lb_journal_position(g->journal) : events), "review",
+                  (json_int_t)states[LB_STATE_REVIEW], "pending", (json_int_t)states[LB_STATE_PENDING], "approved",
+                  (json_int_t)states[LB_STATE_APPROVED], "active",
+                  (json_int_t)(states[LB_STATE_ACTIVE] + states[LB_STATE_PAUSED]), "ending",
+                  (json_int_t)states[LB_STATE_ENDING], "sessions", (json_int_t)count_sessions(g), "waiters",
+                  (json_int_t)c->server->n_waiting, "connections", (json_int_t)c->server->n_conns);
+    set_time(j, "started_at", g->started_at);
+    set_time(j, "policy_loaded_at", g->policy_loaded_at);
+    if (g->policy_error)
+        json_object_set_new(j, "policy_error", json_string(g->policy_error));
+    if (lb_gate_problem(g))
+        json_object_set_new(j, "problem", json_string(lb_gate_problem(g)));
+    lb_call_reply(c, j);
+}
+
+#define VERB(name, fields, type, function) { "org.lockbox.Access." name, LB_DOOR_CONTROL, fields, sizeof(type), function }
+
+const struct lb_verb lb_verbs_access[] = {
+    VERB("List", list_fields, struct list, verb_list),
+    VERB("Get", target_fields, struct target, verb_get),
+    VERB("Approve", target_fields, struct target, verb_approve),
+    VERB("Deny", target_fields, struct target, verb_deny),
+    VERB("Revoke", target_fields, struct target, verb_revoke),
+    VERB("Done", target_fields, struct target, verb_done),
+    VERB("Withdraw", target_fields, struct target, verb_withdraw),
+    VERB("Request", ask_fields, struct ask, verb_request),
+    VERB("Sessions", NULL, char, verb_sessions),
+    VERB("Status", NULL, char, verb_status),
+    { 0 },
+};

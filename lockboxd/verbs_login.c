@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* org.lockbox.Login: what the PAM module asks. */
+#include <signal.h>
+#include <sys/pidfd.h>
+
+#include "lockboxd/log.h"
+#include "lockboxd/login.h"
+#include "lockboxd/proc.h"
+#include "lockboxd/proto/json.h"
+#include "lockboxd/verbs.h"
+#include "policy/base.h"
+
+struct begin {
+    struct lb_login login;
+    struct lb_words words;
+};
+
+static const struct lb_field begin_fields[] = {
+    { "login", LB_FIELD_OBJECT, offsetof(struct begin, login), LB_FIELD_REQUIRED, .fields = lb_login_fields },
+    { "ticket", LB_FIELD_STRING, offsetof(struct begin, words.ticket) },
+    { "reason", LB_FIELD_STRING, offsetof(struct begin, words.reason) },
+    { "for", LB_FIELD_STRING, offsetof(struct begin, words.duration) },
+    { "silent", LB_FIELD_BOOL, offsetof(struct begin, words.silent) },
+    { 0 },
+};
+
+static const struct lb_field open_fields[] = {
+    { "login", LB_FIELD_OBJECT, offsetof(struct begin, login), LB_FIELD_REQUIRED, .fields = lb_login_fields },
+    { 0 },
+};
+
+struct wait {
+    char *request, *text;
+    int64_t seen;
+};
+
+static const struct lb_field wait_fields[] = {
+    { "request", LB_FIELD_STRING, offsetof(struct wait, request), LB_FIELD_REQUIRED },
+    { "text", LB_FIELD_STRING, offsetof(struct wait, text) },
+    { "seen", LB_FIELD_INT, offsetof(struct wait, seen) },
+    { 0 },
+};
+
+static json_t *pack(const struct lb_answer *a)
+{
+    json_t *j = lb_json_pack(lb_answer_fields, a, LB_JSON_PUBLIC);
+
+    if (a->verdict != LB_ANSWER_ASK)
+        json_object_del(j, "ask");
+    return j;
+}
+
+static void unavailable(struct lb_conn *c, int r)
+{
+    const char *problem = lb_gate_problem(c->server->gate);
+
+    lb_call_error(c, "org.lockbox.Login.Unavailable", json_pack("{ss}", "reason", problem ? problem : strerror(-r)));
+}
+
+/* A place among those that wait, kept until the connection ends. Without one the answer is "pending", and no more. */
+static void take_place(struct lb_conn *c, struct lb_answer *a)
+{
+    LB_FREE char *later = NULL;
+
+    if (a->verdict != LB_ANSWER_WAITING || c->waiting)
+        return;
+    if (c->server->n_waiting < (size_t)c->server->limits.waiters) {
+        c->waiting = true;
+        c->server->n_waiting++;
+        return;
+    }
+    later = LB_TAKE(a->later);
+    lb_answer_say(a, LB_ANSWER_DENIED, "%s", later ? later : "Still pending. Log in again later.");
+}
+
+void lb_login_hang_up(struct lb_conn *c)
+{
+    lb_gate_unpark(&c->waiter);
+    if (c->waiting)
+        c->server->n_waiting--;
+    c->waiting = false;
+}
+
+static void verb_begin(struct lb_conn *c, void *parameters)
+{
+    LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
+    const struct begin *p = parameters;
+    struct lb_live *live;
+    int r = lb_login_begin(c->server->gate, &c->peer, &p->login, &p->words, &a, &live);
+
+    if (r < 0) {
+        unavailable(c, r);
+        return;
+    }
+    take_place(c, &a);
+    lb_call_reply(c, pack(&a));
+}
+
+/* Something happened to the request that this connection waits for. */
+static void on_wake(struct lb_waiter *w)
+{
+    struct lb_conn *c = (struct lb_conn *)((char *)w - offsetof(struct lb_conn, waiter));
+    LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
+
+    lb_login_look(w->live, &a);
+    if (c->more && a.verdict == LB_ANSWER_WAITING) {
+        lb_call_continue(c, pack(&a));
+        return;
+    }
+    lb_gate_unpark(w);
+    lb_call_reply(c, pack(&a));
+}
+
+/* The request was closed before we looked: say how. */
+static void answer_closed(struct lb_conn *c, const char *id)
+{
+    LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
+    struct lb_gate *g = c->server->gate;
+    struct lb_request *request = NULL;
+    struct lb_time now = { 0 };
+
+    if (!g->store || lb_store_load(g->store, id, &request) < 0)
+        lb_answer_say(&a, LB_ANSWER_DENIED, "There is no such request.");
+    else
+        lb_answer_request(&a, request, NULL, &now);
+    lb_request_free(request);
+    lb_call_reply(c, pack(&a));
+}
+
+static void verb_wait(struct lb_conn *c, void *parameters)
+{
+    LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
+    const struct wait *p = parameters;
+    LB_FREE char *id = lb_verbs_id(p->request);
+    struct lb_live *live = id ? lb_gate_find(c->server->gate, id) : NULL;
+    bool changed = false;
+    int r = 0;
+
+    if (live && p->text && *p->text) {
+        changed = true;
+        r = lb_login_say(live, p->text, &a);
+    } else if (live) {
+        lb_login_look(live, &a);
+        changed = live->changed > p->seen;
+    }
+    if (r < 0)
+        unavailable(c, r);
+    else if (!live)
+        answer_closed(c, id ? id : "");
+    else if (changed || a.verdict != LB_ANSWER_WAITING)
+        lb_call_reply(c, pack(&a));
+    else {
+        c->waiter.wake = on_wake;
+        lb_gate_park(live, &c->waiter);
+    }
+}
+
+static void verb_open(struct lb_conn *c, void *parameters)
+{
+    LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
+    const struct begin *p = parameters;
+    LB_CLOSE int leader = -1;
+    int r = lb_login_open(c->server->gate, &c->peer, &p->login, &a);
+
+    if (r < 0)
+        unavailable(c, r);
+    else
+        lb_call_reply(c, pack(&a));
+    if (r == 0 && a.verdict == LB_ANSWER_ALLOWED)
+        return;
+    /* A failing session stage does not end a connection of sshd's; this does. */
+    leader = lb_proc_open(c->peer.pid, c->peer.started);
+    if (leader >= 0 && c->peer.pid != getpid())
+        pidfd_send_signal(leader, SIGKILL, NULL, 0);
+}
+
+static void verb_close(struct lb_conn *c, void *parameters)
+{
+    (void)parameters;
+    lb_login_close(c->server->gate, &c->peer);
+    lb_call_reply(c, NULL);
+}
+
+const struct lb_verb lb_verbs_login[] = {
+    { "org.lockbox.Login.Begin", LB_DOOR_LOGIN, begin_fields, sizeof(struct begin), verb_begin },
+    { "org.lockbox.Login.Wait", LB_DOOR_LOGIN, wait_fields, sizeof(struct wait), verb_wait },
+    { "org.lockbox.Login.Open", LB_DOOR_LOGIN, open_fields, sizeof(struct begin), verb_open },
+    { "org.lockbox.Login.Close", LB_DOOR_LOGIN, NULL, 0, verb_close },
+    { 0 },
+};

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/event.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <syslog.h>
+
+#include "policy/base.h"
+#include "policy/span.h"
+
+const char *const lb_event_names[] = {
+    [LB_EVENT_NONE] = "",
+    [LB_EVENT_REVIEW] = "review",
+    [LB_EVENT_REQUESTED] = "requested",
+    [LB_EVENT_PERMITTED] = "permitted",
+    [LB_EVENT_PREAPPROVED] = "preapproved",
+    [LB_EVENT_EMERGENCY] = "emergency",
+    [LB_EVENT_REVIEWED] = "reviewed",
+    [LB_EVENT_VOTED] = "voted",
+    [LB_EVENT_APPROVED] = "approved",
+    [LB_EVENT_DENIED] = "denied",
+    [LB_EVENT_EXPIRED] = "expired",
+    [LB_EVENT_WITHDRAWN] = "withdrawn",
+    [LB_EVENT_UNDECIDABLE] = "undecidable",
+    [LB_EVENT_MESSAGE] = "message",
+    [LB_EVENT_BEGUN] = "begun",
+    [LB_EVENT_LAPSED] = "lapsed",
+    [LB_EVENT_OPENED] = "opened",
+    [LB_EVENT_CLOSED] = "closed",
+    [LB_EVENT_WARNED] = "warned",
+    [LB_EVENT_REBOOTED] = "rebooted",
+    [LB_EVENT_EXTENDED] = "extended",
+    [LB_EVENT_PAUSED] = "paused",
+    [LB_EVENT_RESUMED] = "resumed",
+    [LB_EVENT_TIME_OVER] = "time-over",
+    [LB_EVENT_HANDED_BACK] = "handed-back",
+    [LB_EVENT_STOPPED] = "stopped",
+    [LB_EVENT_STUCK] = "stuck",
+    [LB_EVENT_COMPLETED] = "completed",
+    [LB_EVENT_ENDED] = "ended",
+    [LB_EVENT_REVOKED] = "revoked",
+    [LB_EVENT_REFUSED] = "refused",
+    [LB_EVENT_ILLEGAL] = "illegal",
+    [LB_EVENT_STARTED] = "started",
+    [LB_EVENT_STOPPING] = "stopping",
+    [LB_EVENT_POLICY_LOADED] = "policy-loaded",
+    [LB_EVENT_POLICY_REFUSED] = "policy-refused",
+    [LB_EVENT_MAX_] = NULL,
+};
+
+#define WHO "{engineer} on {account}"
+#define RECEIPT ": {killed} processes ended in {ms} ms, {left} left."
+
+const struct lb_event_class lb_event_classes[LB_EVENT_MAX_] = {
+    [LB_EVENT_REVIEW] = { "a0c1d2f6c5be44b19c7f0a4f7f5a6d10", LOG_NOTICE,
+        "{engineer} asks for access to {account}@{host}[ for {duration}][, ticket {ticket}][: {reason}]. "
+        "The vendor's approver decides first." },
+    [LB_EVENT_REQUESTED] = { "dc1c9c4e8d4d4648a6d3de9d92de93d4", LOG_NOTICE,
+        "{engineer} asks for access to {account}@{host} by {service}[ from {rhost}][ for {duration}][, ticket {ticket}]"
+        "[: {reason}]." },
+    [LB_EVENT_PERMITTED] = { "84ac9b883b3343bfab0ae246b0154f04", LOG_NOTICE,
+        "Rule {rule} lets {engineer} in to {account}@{host} by {service}[ from {rhost}][ for {duration}]." },
+    [LB_EVENT_PREAPPROVED] = { "3b5e83a1b6a04e0c9c9d5c2a86de7f21", LOG_NOTICE,
+        "{approver} opens {account}@{host} beforehand[ to {engineer}][ for {duration}][, ticket {ticket}]." },
+    [LB_EVENT_EMERGENCY] = { "c95a4be2d6f84f3d8a1be7c93e1b7a32", LOG_ALERT,
+        "{engineer} declared an emergency and is in on {account}@{host}[ for {duration}][: {reason}]." },
+    [LB_EVENT_REVIEWED] = { "6f1cf5f97a8e4b04b6c8c2d2e5d1f943", LOG_NOTICE,
+        "{approver} of the vendor approved the request of " WHO "[: {note}]. The customer decides now." },
+    [LB_EVENT_VOTED] = { "e2d7b7f0a9f94c57a1d0c3b4f6e80b54", LOG_NOTICE,
+        "{approver} approved the request of " WHO "; more approvals are needed." },
+    [LB_EVENT_APPROVED] = { "da4a1369f7f4464b8fb63e4813d529b0", LOG_NOTICE,
+        "{approver} approved access of " WHO "[ for {duration}][: {note}]." },
+    [LB_EVENT_DENIED] = { "d9b47755da7943b0a6edd86e47f9292c", LOG_NOTICE,
+        "{approver} denied access of " WHO "[: {note}]." },
+    [LB_EVENT_EXPIRED] = { "32f861b0f11646f59ae3df1d3da00dbf", LOG_NOTICE,
+        "Nobody decided in time: the request of " WHO " expired." },
+    [LB_EVENT_WITHDRAWN] = { "6e66bab9e0544e73a2d7b89971de3c2e", LOG_NOTICE,
+        "{engineer} took the request for {account} back." },
+    [LB_EVENT_UNDECIDABLE] = { "5aaec5fd98394d438b65c99558878ec0", LOG_WARNING,
+        "Nobody is left who may decide: the request of " WHO " is closed." },
+    [LB_EVENT_MESSAGE] = { "4b2c18d9e7784018aa5bbda764c99087", LOG_NOTICE,
+        "{from} writes about the request of " WHO ": {note}" },
+    [LB_EVENT_BEGUN] = { "79a2eb39f4154c3e8d8b67d198c8dc0b", LOG_NOTICE,
+        "Access of " WHO " begins[ and lasts {duration}]." },
+    [LB_EVENT_LAPSED] = { "f506161c5b4445719a78df24984f9559", LOG_NOTICE,
+        "Access of " WHO " was approved but not used in time." },
+    [LB_EVENT_OPENED] = { "e702ba1a3ec0468682f429b890981b51", LOG_NOTICE,
+        "Session {session} of " WHO " opened by {service}[ from {rhost}]." },
+    [LB_EVENT_CLOSED] = { "701d164ad8e547fe9f6048158b42fe0c", LOG_NOTICE, "Session {session} of " WHO " closed." },
+    [LB_EVENT_WARNED] = { "9e08f1df3186492b862e9336a55c6ea9", LOG_NOTICE,
+        "Access of " WHO " ends in {warning}; the engineer was told." },
+    [LB_EVENT_REBOOTED] = { "bb38413d655042e8a6f90094fc88cd11", LOG_NOTICE,
+        "The host was restarted; the request of " WHO " has {left_usec} left." },
+    [LB_EVENT_EXTENDED] = { "1d8f3c6ab7d24e86b2c4e0d5a7f91c65", LOG_NOTICE,
+        "{approver} gave " WHO " more time[: {duration}]." },
+    [LB_EVENT_PAUSED] = { "9a4be6d07c2f4a76b3d5f1e6b8ea2d76", LOG_NOTICE,
+        "{by} paused access of " WHO "[: {note}]; its sessions are frozen." },
+    [LB_EVENT_RESUMED] = { "47c2a5f18d3e4b87a4e6d2f7c9fb3e87", LOG_NOTICE, "{by} resumed access of " WHO "." },
+    [LB_EVENT_TIME_OVER] = { "001a20b8c25740f697379b41ac0cb8fd", LOG_NOTICE,
+        "The time of " WHO " is over ({by}); everything in its sessions ends now." },
+    [LB_EVENT_HANDED_BACK] = { "d6a576af02dc45048d1dca70a058b728", LOG_NOTICE,
+        "{by} handed access to {account} back; everything in its sessions ends now." },
+    [LB_EVENT_STOPPED] = { "9fca5e213e6d4bb38a6c201d1e16d025", LOG_NOTICE,
+        "{by} stopped access of " WHO "[: {note}]; everything in its sessions ends now." },
+    [LB_EVENT_STUCK] = { "2494e911b2ff40e58df02b60fe78bedc", LOG_ALERT,
+        "Access of " WHO " is over but {left} of its processes will not end; trying on." },
+    [LB_EVENT_COMPLETED] = { "5d71d70a837c40569084524809f88092", LOG_NOTICE, "Access of " WHO " is completed" RECEIPT },
+    [LB_EVENT_ENDED] = { "7bf22899a1b5476f875ee3a43e62c219", LOG_NOTICE, "Access of " WHO " ended" RECEIPT },
+    [LB_EVENT_REVOKED] = { "40ddc0a13c81438f95fdc4d22a177959", LOG_NOTICE, "Access of " WHO " is revoked" RECEIPT },
+    [LB_EVENT_REFUSED] = { "a4340cbf15b44c67be1ee2645803654a", LOG_WARNING,
+        "Login of " WHO " by {service}[ from {rhost}] refused: {note}" },
+    [LB_EVENT_ILLEGAL] = { "bc8e7cb010f94d1683f639056450e39d", LOG_WARNING,
+        "Refused, nothing changed: {note}[ (by {by})]" },
+    [LB_EVENT_STARTED] = { "e5dcc5def18f474196930efb9ca396fe", LOG_NOTICE, "The gatekeeper of {host} started[: {note}]." },
+    [LB_EVENT_STOPPING] = { "c532405dde004368a7db1cb16bb021dd", LOG_NOTICE, "The gatekeeper of {host} stops." },
+    [LB_EVENT_POLICY_LOADED] = { "f10a882aea06440394fc5415a3b2e621", LOG_NOTICE, "Policy loaded: {note}" },
+    [LB_EVENT_POLICY_REFUSED] = { "d6d62498b00f410ea8fe839b443451b4", LOG_ERR,
+        "Policy refused, the last good one stays in force: {note}" },
+};
+
+#define AT(member) offsetof(struct lb_event, member)
+#define STRING(member) { #member, LB_FIELD_STRING, AT(member), .max = 16384 }
+#define INT(member) { #member, LB_FIELD_INT, AT(member) }
+#define SPAN(member) { #member, LB_FIELD_INT, AT(member), .flags = LB_FIELD_SPAN }
+
+const struct lb_field lb_event_fields[] = {
+    { "event", LB_FIELD_ENUM, AT(kind), LB_FIELD_REQUIRED, .names = lb_event_names },
+    { "seq", LB_FIELD_INT, AT(seq), LB_FIELD_REQUIRED },
+    { "time", LB_FIELD_INT, AT(time.wall), LB_FIELD_REQUIRED | LB_FIELD_TIME },
+    { "boot_time", LB_FIELD_INT, AT(time.boot), LB_FIELD_REQUIRED },
+    { "boot_id", LB_FIELD_INT, AT(time.boot_id), LB_FIELD_REQUIRED },
+    STRING(host), STRING(request),
+    { "state", LB_FIELD_ENUM, AT(state), .names = lb_state_names },
+    STRING(account), STRING(engineer), STRING(ticket), STRING(reason),
+    { "basis", LB_FIELD_ENUM, AT(basis), .names = lb_basis_names },
+    INT(uid), STRING(key), STRING(service), STRING(scope), STRING(rhost), STRING(tty), STRING(ticket_url),
+    STRING(rule), STRING(previous), SPAN(duration),
+    { "terms", LB_FIELD_OBJECT, AT(terms), .fields = lb_terms_fields },
+    { "entitled", LB_FIELD_STRINGS, AT(entitled) },
+    STRING(approver), STRING(role), STRING(stage), STRING(evidence), STRING(note), STRING(from),
+    INT(session), INT(pid), INT(pid_started),
+    { "foreign", LB_FIELD_BOOL, AT(foreign) },
+    STRING(by), SPAN(left_usec), SPAN(warning), INT(killed), INT(left), INT(ms),
+    { 0 },
+};
+
+int lb_event_kind_from_name(const char *name)
+{
+    for (int kind = 1; kind < LB_EVENT_MAX_; kind++)
+        if (lb_streq(lb_event_names[kind], name))
+            return kind;
+    return LB_EVENT_NONE;
+}
+
+/* A field as a person reads it; "" for what is not there. Zero counts as there only outside of brackets. */
+static int put_field(FILE *out, const struct lb_event *e, const char *name, bool optional)
+{
+    const struct lb_field *f = lb_fields_find(lb_event_fields, name);
+    const void *member = f ? (const char *)e + f->offset : NULL;
+    char buf[LB_SPAN_MAX];
+    const char *s;
+
+    if (!f)
+        return 0;
+    if (f->type == LB_FIELD_STRING) {
+        s = *(char *const *)member;
+        return s && *s ? fputs(s, out) >= 0 : 0;
+    }
+    if (f->type != LB_FIELD_INT || (optional && *(const int64_t *)member == 0))
+        return 0;
+    if (f->flags & LB_FIELD_SPAN)
+        return fputs(lb_span_format(*(const int64_t *)member, buf, sizeof(buf)), out) >= 0;
+    return fprintf(out, "%" PRId64, *(const int64_t *)member) > 0;
+}
+
+/* Renders template[0..n); *ret_empty is set if a field in it is empty. */
+static void render(FILE *out, const struct lb_event *e, const char *template, size_t n, bool *ret_empty)
+{
+    const char *end = template + n, *p = template;
+    char name[32];
+
+    while (p < end) {
+        const char *close = *p == '{' ? memchr(p, '}', (size_t)(end - p)) : NULL;
+
+        if (!close) {
+            fputc(*p++, out);
+            continue;
+        }
+        snprintf(name, sizeof(name), "%.*s", (int)(close - p - 1), p + 1);
+        if (put_field(out, e, name, ret_empty != NULL) == 0 && ret_empty)
+            *ret_empty = true;
+        p = close + 1;
+    }
+}
+
+static int render_optional(FILE *out, const struct lb_event *e, const char *template, size_t n)
+{
+    LB_FREE char *part = NULL;
+    size_t size;
+    bool empty = false;
+    FILE *f = open_memstream(&part, &size);
+
+    if (!f)
+        return -ENOMEM;
+    render(f, e, template, n, &empty);
+    if (fclose(f) != 0)
+        return -ENOMEM;
+    if (!empty)
+        fputs(part, out);
+    return 0;
+}
+
+static int render_all(FILE *out, const struct lb_event *e, const char *p)
+{
+    while (*p) {
+        size_t plain = strcspn(p, "["), optional;
+
+        render(out, e, p, plain, NULL);
+        p += plain;
+        if (*p == '\0')
+            return 0;
+        optional = strcspn(++p, "]");
+        if (render_optional(out, e, p, optional) < 0)
+            return -ENOMEM;
+        p += optional + 1;
+    }
+    return 0;
+}
+
+char *lb_event_sentence(const struct lb_event *e)
+{
+    char *text = NULL;
+    size_t size;
+    int r;
+    FILE *out = open_memstream(&text, &size);
+
+    if (!out)
+        return NULL;
+    r = render_all(out, e, lb_event_classes[e->kind].sentence);
+    if (fclose(out) == 0 && r == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+int lb_event_copy(struct lb_event *to, const struct lb_event *from)
+{
+    *to = (struct lb_event){ 0 };
+    return lb_fields_copy(lb_event_fields, to, from);
+}
+
+void lb_event_clear(struct lb_event *e)
+{
+    lb_fields_clear(lb_event_fields, e);
+    *e = (struct lb_event){ 0 };
+}

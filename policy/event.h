@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An event: one line of the log that is the truth. Everything a request is, is a fold over its events (lifecycle.h).
+ * Each kind uses some of the members; the others stay zero and are not written.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "policy/deadline.h"
+#include "policy/terms.h"
+
+#define LB_ID_LEN 8 /* Crockford base32, no dash */
+
+enum lb_event_kind {
+    LB_EVENT_NONE,
+    /* a request begins */
+    LB_EVENT_REVIEW,      /* waits for the vendor's own approver */
+    LB_EVENT_REQUESTED,   /* waits for the customer */
+    LB_EVENT_PERMITTED,   /* a rule lets it in */
+    LB_EVENT_PREAPPROVED, /* the customer opened a window beforehand */
+    LB_EVENT_EMERGENCY,   /* break-glass */
+    /* before access */
+    LB_EVENT_REVIEWED, /* the vendor's approver says yes: now the customer */
+    LB_EVENT_VOTED,    /* one yes of several that are needed */
+    LB_EVENT_APPROVED,
+    LB_EVENT_DENIED,
+    LB_EVENT_EXPIRED,
+    LB_EVENT_WITHDRAWN,
+    LB_EVENT_UNDECIDABLE,
+    LB_EVENT_MESSAGE,
+    /* access */
+    LB_EVENT_BEGUN,
+    LB_EVENT_LAPSED,
+    LB_EVENT_OPENED, /* a session */
+    LB_EVENT_CLOSED, /* a session */
+    LB_EVENT_WARNED,
+    LB_EVENT_REBOOTED,
+    LB_EVENT_EXTENDED,
+    LB_EVENT_PAUSED,
+    LB_EVENT_RESUMED,
+    /* the end: why … */
+    LB_EVENT_TIME_OVER,
+    LB_EVENT_HANDED_BACK,
+    LB_EVENT_STOPPED,
+    LB_EVENT_STUCK,
+    /* … and its receipts */
+    LB_EVENT_COMPLETED,
+    LB_EVENT_ENDED,
+    LB_EVENT_REVOKED,
+    LB_EVENT_REQUEST_MAX_, /* up to here they are a request's and go through the lifecycle table */
+    /* the gate's own */
+    LB_EVENT_REFUSED = LB_EVENT_REQUEST_MAX_, /* a gated login that got no request or did not fit its access */
+    LB_EVENT_ILLEGAL,                         /* an event that the request's state does not allow */
+    LB_EVENT_STARTED,
+    LB_EVENT_STOPPING,
+    LB_EVENT_POLICY_LOADED,
+    LB_EVENT_POLICY_REFUSED,
+    LB_EVENT_MAX_,
+};
+
+enum lb_state {
+    LB_STATE_NONE,
+    LB_STATE_REVIEW,
+    LB_STATE_PENDING,
+    LB_STATE_APPROVED,
+    LB_STATE_ACTIVE,
+    LB_STATE_PAUSED,
+    LB_STATE_ENDING,
+    LB_STATE_COMPLETED,
+    LB_STATE_ENDED,
+    LB_STATE_REVOKED,
+    LB_STATE_DENIED,
+    LB_STATE_EXPIRED,
+    LB_STATE_WITHDRAWN,
+    LB_STATE_LAPSED,
+    LB_STATE_UNDECIDABLE,
+    LB_STATE_MAX_,
+};
+
+enum lb_basis { LB_BASIS_NONE, LB_BASIS_APPROVAL, LB_BASIS_PERMIT, LB_BASIS_PREAPPROVED, LB_BASIS_EMERGENCY };
+
+extern const char *const lb_state_names[]; /* by enum lb_state */
+extern const char *const lb_basis_names[];
+
+struct lb_event {
+    int kind;       /* enum lb_event_kind */
+    int64_t seq;    /* from 1, without gaps; set by the store */
+    struct lb_time time;
+    char *host;
+    char *request;  /* ID, or NULL for the gate's own */
+    int state;      /* enum lb_state after this event; set by the gate */
+
+    /* the request, in every one of its events */
+    char *account, *engineer, *ticket, *reason;
+
+    /* its begin */
+    int basis;
+    int64_t uid;
+    char *key, *service, *scope, *rhost, *tty, *ticket_url, *rule, *previous;
+    int64_t duration;        /* µs asked for, or granted with a decision */
+    struct lb_terms terms;
+    char **entitled;         /* the people who could decide when it was made */
+
+    /* decisions and words */
+    char *approver, *role, *stage, *evidence, *note; /* role: "customer" */
+    char *from;
+
+    /* sessions */
+    int64_t session;         /* audit session id */
+    int64_t pid;             /* leader */
+    int64_t pid_started;     /* its start time, clock ticks since boot: pid and this never come again */
+    bool foreign;            /* the audit session is not the account's own (su): never swept */
+
+    /* ends and receipts */
+    char *by;                /* who or what: a name, "clock", "reboot", "engineer" */
+    int64_t left_usec;       /* REBOOTED: until the deadline */
+    int64_t warning;         /* WARNED: which of the terms' warnings, µs before the end */
+    int64_t killed, left, ms;
+};
+
+extern const struct lb_field lb_event_fields[];
+extern const char *const lb_event_names[]; /* by enum lb_event_kind */
+
+/* What is told of a kind: its journal MESSAGE_ID, its syslog priority, and a sentence. In a sentence {name} stands for a
+ * field, and what is in [brackets] is left out if a field in it is empty. */
+struct lb_event_class {
+    const char *message_id;
+    int priority;
+    const char *sentence;
+};
+extern const struct lb_event_class lb_event_classes[LB_EVENT_MAX_];
+
+/* LB_EVENT_NONE if there is no such kind. */
+int lb_event_kind_from_name(const char *name);
+
+/* One sentence for a person; owned, NULL when out of memory. */
+char *lb_event_sentence(const struct lb_event *e);
+
+int lb_event_copy(struct lb_event *to, const struct lb_event *from);
+void lb_event_clear(struct lb_event *e);

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/lifecycle.h"
+
+#include <errno.h>
+
+#include "policy/base.h"
+
+#define CLOSING LB_EFFECT_CLOSING
+#define NOTIFY LB_EFFECT_NOTIFY
+#define WAKE LB_EFFECT_WAKE
+#define ARM LB_EFFECT_ARM
+#define WARN LB_EFFECT_WARN
+#define REAP LB_EFFECT_REAP
+#define DISARM LB_EFFECT_DISARM
+#define TO(state, effects) { LB_STATE_##state, (effects) }
+
+const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = {
+    [LB_STATE_NONE] = {
+        [LB_EVENT_REVIEW] = TO(REVIEW, NOTIFY),
+        [LB_EVENT_REQUESTED] = TO(PENDING, NOTIFY),
+        [LB_EVENT_PERMITTED] = TO(ACTIVE, ARM),
+        [LB_EVENT_PREAPPROVED] = TO(APPROVED, 0),
+        [LB_EVENT_EMERGENCY] = TO(ACTIVE, ARM | NOTIFY),
+    },
+    [LB_STATE_REVIEW] = {
+        [LB_EVENT_REVIEWED] = TO(PENDING, NOTIFY | WAKE),
+        [LB_EVENT_DENIED] = TO(DENIED, CLOSING | WAKE),
+        [LB_EVENT_EXPIRED] = TO(EXPIRED, CLOSING | WAKE),
+        [LB_EVENT_WITHDRAWN] = TO(WITHDRAWN, CLOSING | WAKE),
+        [LB_EVENT_UNDECIDABLE] = TO(UNDECIDABLE, CLOSING | WAKE),
+        [LB_EVENT_MESSAGE] = TO(REVIEW, WAKE),
+        [LB_EVENT_REBOOTED] = TO(REVIEW, 0),
+    },
+    [LB_STATE_PENDING] = {
+        [LB_EVENT_VOTED] = TO(PENDING, WAKE),
+        [LB_EVENT_APPROVED] = TO(APPROVED, WAKE),
+        [LB_EVENT_DENIED] = TO(DENIED, CLOSING | WAKE),
+        [LB_EVENT_EXPIRED] = TO(EXPIRED, CLOSING | WAKE),
+        [LB_EVENT_WITHDRAWN] = TO(WITHDRAWN, CLOSING | WAKE),
+        [LB_EVENT_UNDECIDABLE] = TO(UNDECIDABLE, CLOSING | WAKE),
+        [LB_EVENT_MESSAGE] = TO(PENDING, WAKE),
+        [LB_EVENT_REBOOTED] = TO(PENDING, 0),
+    },
+    [LB_STATE_APPROVED] = {
+        [LB_EVENT_BEGUN] = TO(ACTIVE, ARM | WAKE),
+        [LB_EVENT_LAPSED] = TO(LAPSED, CLOSING | WAKE),
+        [LB_EVENT_WITHDRAWN] = TO(WITHDRAWN, CLOSING | WAKE),
+        [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | WAKE | REAP),
+        [LB_EVENT_MESSAGE] = TO(APPROVED, WAKE),
+        [LB_EVENT_REBOOTED] = TO(APPROVED, 0),
+    },
+    [LB_STATE_ACTIVE] = {
+        [LB_EVENT_OPENED] = TO(ACTIVE, 0),
+        [LB_EVENT_CLOSED] = TO(ACTIVE, 0),
+        [LB_EVENT_WARNED] = TO(ACTIVE, WARN),
+        [LB_EVENT_EXTENDED] = TO(ACTIVE, ARM | WARN),
+        [LB_EVENT_PAUSED] = TO(PAUSED, CLOSING | WARN),
+        [LB_EVENT_TIME_OVER] = TO(ENDING, CLOSING | WAKE | REAP),
+        [LB_EVENT_HANDED_BACK] = TO(ENDING, CLOSING | WAKE | REAP),
+        [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | WAKE | REAP),
+        [LB_EVENT_MESSAGE] = TO(ACTIVE, 0),
+        [LB_EVENT_REBOOTED] = TO(ACTIVE, ARM),
+    },
+    [LB_STATE_PAUSED] = {
+        [LB_EVENT_CLOSED] = TO(PAUSED, 0),
+        [LB_EVENT_RESUMED] = TO(ACTIVE, WARN),
+        [LB_EVENT_EXTENDED] = TO(PAUSED, ARM),
+        [LB_EVENT_TIME_OVER] = TO(ENDING, CLOSING | WAKE | REAP),
+        [LB_EVENT_HANDED_BACK] = TO(ENDING, CLOSING | WAKE | REAP),
+        [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | WAKE | REAP),
+        [LB_EVENT_MESSAGE] = TO(PAUSED, 0),
+        [LB_EVENT_REBOOTED] = TO(PAUSED, ARM),
+    },
+    [LB_STATE_ENDING] = {
+        [LB_EVENT_CLOSED] = TO(ENDING, 0),
+        [LB_EVENT_STUCK] = TO(ENDING, 0),
+        [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | REAP),
+        [LB_EVENT_COMPLETED] = TO(COMPLETED, DISARM),
+        [LB_EVENT_ENDED] = TO(ENDED, DISARM),
+        [LB_EVENT_REVOKED] = TO(REVOKED, DISARM),
+    },
+};
+
+struct lb_transition lb_lifecycle_step(int state, int kind)
+{
+    if (state < 0 || state >= LB_STATE_MAX_ || kind <= LB_EVENT_NONE || kind >= LB_EVENT_REQUEST_MAX_)
+        return (struct lb_transition){ 0 };
+    return lb_lifecycle[state][kind];
+}
+
+static int set(char **member, const char *value)
+{
+    char *copy = value && *value ? strdup(value) : NULL;
+
+    if (value && *value && !copy)
+        return -ENOMEM;
+    free(*member);
+    *member = copy;
+    return 0;
+}
+
+/* --- what each kind of event changes, on a copy: a failure half-way harms nothing ----------------------------------- */
+
+static int on_begin(struct lb_request *r, const struct lb_event *e)
+{
+    const struct { char **to; const char *from; } strings[] = {
+        { &r->id, e->request }, { &r->host, e->host }, { &r->account, e->account }, { &r->engineer, e->engineer },
+        { &r->key, e->key }, { &r->service, e->service }, { &r->scope, e->scope }, { &r->rhost, e->rhost },
+        { &r->tty, e->tty }, { &r->ticket, e->ticket }, { &r->ticket_url, e->ticket_url }, { &r->reason, e->reason },
+        { &r->rule, e->rule }, { &r->previous, e->previous },
+    };
+
+    for (size_t i = 0; i < LB_ELEMENTS(strings); i++)
+        if (set(strings[i].to, strings[i].from) < 0)
+            return -ENOMEM;
+    if (lb_terms_copy(&r->terms, &e->terms) < 0)
+        return -ENOMEM;
+    if (e->entitled && !(r->entitled = lb_strings_copy(e->entitled)))
+        return -ENOMEM;
+    r->basis = e->basis;
+    r->uid = e->uid;
+    r->requested_at = e->time.wall;
+    r->duration = e->duration;
+    r->decide_by = lb_deadline_after(&e->time, e->terms.expire_after);
+    r->use_by = lb_deadline_after(&e->time, e->terms.use_by);
+    return 0;
+}
+
+static int on_begun(struct lb_request *r, const struct lb_event *e)
+{
+    if (e->duration > 0)
+        r->duration = e->duration;
+    r->not_before = e->time.wall;
+    r->not_after = lb_deadline_after(&e->time, r->duration);
+    return 0;
+}
+
+static int on_open_at_once(struct lb_request *r, const struct lb_event *e)
+{
+    int error = on_begin(r, e);
+
+    return error < 0 ? error : on_begun(r, e);
+}
+
+static int on_decision(struct lb_request *r, const struct lb_event *e)
+{
+    struct lb_approval *a = lb_list_append(&r->approvals, sizeof(*a));
+
+    if (!a)
+        return -ENOMEM;
+    a->at = e->time.wall;
+    if (set(&a->approver, e->approver) < 0 || set(&a->role, e->role) < 0 || set(&a->stage, e->stage) < 0 ||
+        set(&a->decision, e->kind == LB_EVENT_DENIED ? "deny" : "approve") < 0 ||
+        set(&a->evidence, e->evidence) < 0 || set(&a->note, e->note) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int on_approved(struct lb_request *r, const struct lb_event *e)
+{
+    if (e->duration > 0)
+        r->duration = e->duration;
+    r->use_by = lb_deadline_after(&e->time, r->terms.use_by);
+    return on_decision(r, e);
+}
+
+static int on_message(struct lb_request *r, const struct lb_event *e)
+{
+    struct lb_message *m = lb_list_append(&r->messages, sizeof(*m));
+
+    if (!m)
+        return -ENOMEM;
+    m->at = e->time.wall;
+    return set(&m->from, e->from) < 0 || set(&m->text, e->note) < 0 ? -ENOMEM : 0;
+}
+
+static int on_opened(struct lb_request *r, const struct lb_event *e)
+{
+    struct lb_session *s;
+
+    if (lb_request_session(r, e->pid, e->pid_started))
+        return -EINVAL;
+    s = lb_list_append(&r->sessions, sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    s->session = e->session;
+    s->pid = e->pid;
+    s->pid_started = e->pid_started;
+    s->foreign = e->foreign;
+    s->opened_at = e->time.wall;
+    return set(&s->service, e->service) < 0 || set(&s->tty, e->tty) < 0 || set(&s->rhost, e->rhost) < 0 ? -ENOMEM : 0;
+}
+
+static int on_closed(struct lb_request *r, const struct lb_event *e)
+{
+    struct lb_session *s = lb_request_session(r, e->pid, e->pid_started);
+
+    if (!s)
+        return -EINVAL;
+    s->closed_at = e->time.wall;
+    return 0;
+}
+
+static int on_warned(struct lb_request *r, const struct lb_event *e)
+{
+    r->warned = e->warning;
+    return 0;
+}
+
+static int on_extended(struct lb_request *r, const struct lb_event *e)
+{
+    r->not_after = lb_deadline_after(&e->time, e->left_usec);
+    r->warned = 0;
+    return on_decision(r, e);
+}
+
+static int on_rebooted(struct lb_request *r, const struct lb_event *e)
+{
+    struct lb_deadline *d = lb_state_is_waiting(r->state)        ? &r->decide_by
+                            : r->state == LB_STATE_APPROVED ? &r->use_by
+                                                            : &r->not_after;
+    struct lb_session *s = r->sessions.items;
+
+    *d = lb_deadline_after(&e->time, e->left_usec);
+    for (size_t i = 0; i < r->sessions.n; i++)
+        if (s[i].closed_at == 0)
+            s[i].closed_at = e->time.wall;
+    return 0;
+}
+
+/* Why and by whom: the first word stands, a later "stopped" during the end only presses on. */
+static int on_end(struct lb_request *r, const struct lb_event *e)
+{
+    if (r->end.reason)
+        return 0;
+    r->end.at = e->time.wall;
+    return set(&r->end.reason, lb_event_names[e->kind]) < 0 || set(&r->end.by, e->by) < 0 ? -ENOMEM : 0;
+}
+
+static int on_stuck(struct lb_request *r, const struct lb_event *e)
+{
+    r->end.killed = e->killed;
+    r->end.left = e->left;
+    r->end.ms = e->ms;
+    return 0;
+}
+
+static int on_receipt(struct lb_request *r, const struct lb_event *e)
+{
+    struct lb_session *s = r->sessions.items;
+
+    if (e->left != 0)
+        return -EINVAL;
+    for (size_t i = 0; i < r->sessions.n; i++)
+        if (s[i].closed_at == 0)
+            s[i].closed_at = e->time.wall;
+    return on_stuck(r, e);
+}
+
+static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const struct lb_event *e) = {
+    [LB_EVENT_REVIEW] = on_begin,
+    [LB_EVENT_REQUESTED] = on_begin,
+    [LB_EVENT_PERMITTED] = on_open_at_once,
+    [LB_EVENT_PREAPPROVED] = on_begin,
+    [LB_EVENT_EMERGENCY] = on_open_at_once,
+    [LB_EVENT_REVIEWED] = on_decision,
+    [LB_EVENT_VOTED] = on_decision,
+    [LB_EVENT_APPROVED] = on_approved,
+    [LB_EVENT_DENIED] = on_decision,
+    [LB_EVENT_MESSAGE] = on_message,
+    [LB_EVENT_BEGUN] = on_begun,
+    [LB_EVENT_OPENED] = on_opened,
+    [LB_EVENT_CLOSED] = on_closed,
+    [LB_EVENT_WARNED] = on_warned,
+    [LB_EVENT_REBOOTED] = on_rebooted,
+    [LB_EVENT_EXTENDED] = on_extended,
+    [LB_EVENT_TIME_OVER] = on_end,
+    [LB_EVENT_HANDED_BACK] = on_end,
+    [LB_EVENT_STOPPED] = on_end,
+    [LB_EVENT_STUCK] = on_stuck,
+    [LB_EVENT_COMPLETED] = on_receipt,
+    [LB_EVENT_ENDED] = on_receipt,
+    [LB_EVENT_REVOKED] = on_receipt,
+};
+
+int lb_lifecycle_apply(const struct lb_request *r, const struct lb_event *e, struct lb_request **ret,
+                       unsigned *ret_effects)
+{
+    struct lb_transition t = lb_lifecycle_step(r ? r->state : LB_STATE_NONE, e->kind);
+    struct lb_request *next;
+    int error = 0;
+
+    if (t.next == LB_STATE_NONE)
+        return -EPERM;
+    if (!e->request || (r && !lb_streq(r->id, e->request)))
+        return -EINVAL;
+    next = lb_request_copy(r);
+    if (!next)
+        return -ENOMEM;
+    if (changes[e->kind])
+        error = changes[e->kind](next, e);
+    if (error < 0) {
+        lb_request_free(next);
+        return error;
+    }
+    next->state = t.next;
+    if (!lb_state_is_open(t.next))
+        next->closed_at = e->time.wall;
+    *ret = next;
+    *ret_effects = t.effects;
+    return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The life of a request: one table, [state][event] → next state and what has to be done. */
+#pragma once
+
+#include "policy/request.h"
+
+/* What the gate does after the event is committed (or at once, where LB_EFFECT_CLOSING is set). */
+enum lb_effect {
+    LB_EFFECT_CLOSING = 1 << 0, /* ends access: acts before, and without, a commit */
+    LB_EFFECT_NOTIFY = 1 << 1,  /* tell the approvers */
+    LB_EFFECT_WAKE = 1 << 2,    /* answer who waits */
+    LB_EFFECT_ARM = 1 << 3,     /* PID 1's own deadline for this access */
+    LB_EFFECT_WARN = 1 << 4,    /* tell the engineer's terminals */
+    LB_EFFECT_REAP = 1 << 5,    /* nothing of it may be left */
+    LB_EFFECT_DISARM = 1 << 6,  /* PID 1's deadline is not needed any more */
+};
+
+struct lb_transition {
+    int next; /* enum lb_state; LB_STATE_NONE: not allowed */
+    unsigned effects;
+};
+
+extern const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_];
+
+/* The cell; a row of zeroes for anything out of range. */
+struct lb_transition lb_lifecycle_step(int state, int kind);
+
+/*
+ * What one event makes of a request: a new request in *ret (NULL r: the first event of one) and what has to be done;
+ * `r` is left as it is. -EPERM if the state does not allow the event, -EINVAL for an event that contradicts the
+ * request, -ENOMEM. The only writer of struct lb_request.
+ */
+int lb_lifecycle_apply(const struct lb_request *r, const struct lb_event *e, struct lb_request **ret,
+                       unsigned *ret_effects);

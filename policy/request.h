@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A request: what its events have made of it. Nothing here but lifecycle.c writes one. */
+#pragma once
+
+#include "policy/event.h"
+
+struct lb_approval {
+    char *approver, *role, *stage, *decision, *evidence, *note;
+    int64_t at;
+};
+
+struct lb_message {
+    char *from, *text;
+    int64_t at;
+};
+
+/* A PAM session under the access. */
+struct lb_session {
+    int64_t session;     /* audit session id */
+    int64_t pid;         /* leader */
+    int64_t pid_started; /* clock ticks since boot */
+    char *service, *tty, *rhost;
+    bool foreign;
+    int64_t opened_at, closed_at; /* closed_at 0: open */
+};
+
+struct lb_end {
+    char *reason; /* "time", "handed back", "revoked" … */
+    char *by;
+    int64_t at;
+    int64_t killed, left, ms;
+};
+
+struct lb_request {
+    char *id;
+    int state, basis; /* enum lb_state, enum lb_basis */
+    char *host, *account, *engineer, *key, *service, *scope, *rhost, *tty;
+    int64_t uid;
+    char *ticket, *ticket_url, *reason, *rule, *previous;
+    int64_t requested_at;
+    int64_t duration; /* µs: asked for, then granted */
+    int64_t closed_at; /* when it reached a final state; 0: open */
+    struct lb_deadline decide_by, use_by, not_after; /* each counts in its own states only */
+    int64_t not_before;
+    struct lb_terms terms;
+    char **entitled;
+    int64_t warned; /* the last warning given, µs before the end; 0: none */
+    struct lb_list approvals, messages, sessions;
+    struct lb_end end;
+};
+
+extern const struct lb_field lb_request_fields[];
+
+bool lb_state_is_open(int state);      /* not final */
+bool lb_state_is_access(int state);    /* active, paused: sessions may run */
+bool lb_state_is_waiting(int state);   /* review, pending */
+
+/* Sessions not closed yet. */
+size_t lb_request_open_sessions(const struct lb_request *r);
+/* The open session led by this process, or NULL. */
+struct lb_session *lb_request_session(const struct lb_request *r, int64_t pid, int64_t pid_started);
+
+/* When time alone next changes something: the moment from which lb_request_due() may have an answer. */
+struct lb_deadline lb_request_deadline(const struct lb_request *r);
+
+/* The event that time demands now, LB_EVENT_NONE if none. For LB_EVENT_WARNED *ret_warning is the warning to give. */
+int lb_request_due(const struct lb_request *r, const struct lb_time *now, int64_t *ret_warning);
+
+/* Same account, engineer, key and scope: what an access is bound to. */
+bool lb_request_is_for(const struct lb_request *r, const char *account, const char *engineer, const char *key,
+                       const char *scope);
+
+/* A copy of its own; a new empty one for NULL. NULL: out of memory. */
+struct lb_request *lb_request_copy(const struct lb_request *r);
+struct lb_request *lb_request_free(struct lb_request *r); /* NULL is fine; returns NULL */
