@@ -34,10 +34,9 @@ static void conn_kill(struct lb_conn *c)
 {
     c->dead = true;
     lb_gate_unpark(&c->waiter);
-    sd_event_source_set_io_events(c->io, 0);
+    sd_event_source_set_enabled(c->io, SD_EVENT_OFF); /* a hang-up is reported whatever is asked for */
+    sd_event_source_set_time_relative(c->idle, 0);
     sd_event_source_set_enabled(c->idle, SD_EVENT_ONESHOT);
-    if (!c->idle || sd_event_source_set_time_relative(c->idle, 0) < 0)
-        lb_log(LOG_ERR, "A connection cannot be closed: out of memory.");
 }
 
 static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
@@ -108,8 +107,9 @@ static void put(struct lb_conn *c, char *bytes, size_t size)
 void lb_call_continue(struct lb_conn *c, json_t *parameters)
 {
     size_t size = 0;
+    char *bytes = lb_varlink_format_reply(parameters, true, &size);
 
-    put(c, lb_varlink_format_reply(parameters, true, &size), size);
+    put(c, bytes, size);
     json_decref(parameters);
 }
 
@@ -127,8 +127,9 @@ static void answered(struct lb_conn *c)
 void lb_call_reply(struct lb_conn *c, json_t *parameters)
 {
     size_t size = 0;
+    char *bytes = lb_varlink_format_reply(parameters, false, &size);
 
-    put(c, lb_varlink_format_reply(parameters, false, &size), size);
+    put(c, bytes, size);
     json_decref(parameters);
     answered(c);
 }
@@ -136,8 +137,9 @@ void lb_call_reply(struct lb_conn *c, json_t *parameters)
 void lb_call_error(struct lb_conn *c, const char *error, json_t *parameters)
 {
     size_t size = 0;
+    char *bytes = lb_varlink_format_error(error, parameters, &size);
 
-    put(c, lb_varlink_format_error(error, parameters, &size), size);
+    put(c, bytes, size);
     json_decref(parameters);
     answered(c);
 }

@@ -295,7 +295,7 @@ int lb_store_open(const char *directory, bool read_only, int64_t reserve, struct
     }
     memcpy(s->hash, LB_CHAIN_GENESIS, LB_HASH_MAX);
     s->reserve = reserve;
-    mask = umask(0077);
+    mask = read_only ? 0 : umask(0077); /* of the whole process: not for a reader in a thread */
     r = sqlite3_open_v2(path, &s->db, read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
                         NULL);
     r = error_of(s->db, r);
@@ -303,7 +303,8 @@ int lb_store_open(const char *directory, bool read_only, int64_t reserve, struct
         sqlite3_busy_timeout(s->db, 2000);
     if (r == 0)
         r = read_only ? find_last(s) : open_writable(s);
-    umask(mask);
+    if (!read_only)
+        umask(mask);
     if (r < 0) {
         lb_store_close(s);
         return r;

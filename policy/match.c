@@ -15,13 +15,17 @@ struct lb_pattern {
     const char *word; /* without ! and @; in the list's words */
     bool negated;
     union {
+        struct {
+            size_t prefix, suffix; /* bytes around the only star */
+        };
         struct lb_network network;
         unsigned proof;
     };
 };
 
+/* One piece of memory: the patterns, then their words, then the text. */
 struct lb_pattern_list {
-    char *text, *words;
+    const char *text;
     bool positive; /* there is a pattern without ! */
     size_t n;
     struct lb_pattern patterns[];
@@ -49,6 +53,8 @@ void lb_subject_read(const struct lb_facts *facts, struct lb_subject *ret)
         .proof = facts->proof,
         .local = *rhost == '\0',
     };
+    for (size_t key = 0; key < LB_MATCH_MAX_; key++)
+        ret->lengths[key] = strlen(ret->values[key]);
     ret->numeric = lb_address_parse(rhost, &ret->address) == 0;
 }
 
@@ -62,6 +68,16 @@ static bool fits_literal(const struct lb_pattern *p, const struct lb_subject *s)
 static bool fits_glob(const struct lb_pattern *p, const struct lb_subject *s)
 {
     return *s->values[p->key] && lb_glob_fits(p->word, s->values[p->key]);
+}
+
+/* "support*", "*@vendor.example": by far the most, so without a walk. */
+static bool fits_star(const struct lb_pattern *p, const struct lb_subject *s)
+{
+    const char *value = s->values[p->key];
+    size_t n = s->lengths[p->key];
+
+    return n > 0 && n >= p->prefix + p->suffix && memcmp(value, p->word, p->prefix) == 0 &&
+           memcmp(value + n - p->suffix, p->word + p->prefix + 1, p->suffix) == 0;
 }
 
 static bool fits_group(const struct lb_pattern *p, const struct lb_subject *s)
@@ -97,11 +113,19 @@ static bool fits_any(const struct lb_pattern *p, const struct lb_subject *s)
 
 static void read_glob(struct lb_pattern *p, const struct lb_ini_place *at)
 {
-    const char *mistake = lb_glob_mistake(p->word);
+    const char *mistake = lb_glob_mistake(p->word), *special = strpbrk(p->word, LB_GLOB_SPECIAL);
 
     if (mistake)
         MISTAKE(p, at, ": %s", mistake);
-    p->fits = strpbrk(p->word, LB_GLOB_SPECIAL) ? fits_glob : fits_literal;
+    if (!special) {
+        p->fits = fits_literal;
+    } else if (*special == '*' && !strpbrk(special + 1, LB_GLOB_SPECIAL)) {
+        p->fits = fits_star;
+        p->prefix = (size_t)(special - p->word);
+        p->suffix = strlen(special + 1);
+    } else {
+        p->fits = fits_glob;
+    }
 }
 
 static void read_name(struct lb_pattern *p, const struct lb_ini_place *at)
@@ -186,28 +210,31 @@ static void (*const readers[])(struct lb_pattern *, const struct lb_ini_place *)
 
 /* --- the list ---------------------------------------------------------------------------------------------------- */
 
-static struct lb_pattern_list *list_new(const char *value)
+static struct lb_pattern_list *list_new(const char *value, char **ret_words)
 {
-    size_t most = strlen(value) / 2 + 1; /* words */
-    struct lb_pattern_list *list = calloc(1, sizeof(*list) + most * sizeof(list->patterns[0]));
+    size_t n = 0, size = strlen(value) + 1;
+    struct lb_pattern_list *list;
 
+    for (const char *c = value + strspn(value, BLANK); *c; c += strspn(c, BLANK), n++)
+        c += strcspn(c, BLANK);
+    list = calloc(1, sizeof(*list) + n * sizeof(list->patterns[0]) + 2 * size);
     if (!list)
         return NULL;
-    list->text = strdup(value);
-    list->words = strdup(value);
-    return list->text && list->words ? list : lb_pattern_list_free(list);
+    *ret_words = memcpy(&list->patterns[n], value, size);
+    list->text = memcpy(*ret_words + size, value, size);
+    return list;
 }
 
 int lb_pattern_list_parse(enum lb_match_key key, const char *value, const struct lb_ini_place *at,
                           struct lb_pattern_list **ret)
 {
-    struct lb_pattern_list *list = list_new(value);
+    char *words, *rest = NULL;
+    struct lb_pattern_list *list = list_new(value, &words);
     size_t mistakes = at->errors->n;
-    char *rest = NULL;
 
     if (!list)
         return -ENOMEM;
-    for (char *word = strtok_r(list->words, BLANK, &rest); word; word = strtok_r(NULL, BLANK, &rest)) {
+    for (char *word = strtok_r(words, BLANK, &rest); word; word = strtok_r(NULL, BLANK, &rest)) {
         struct lb_pattern *p = &list->patterns[list->n++];
 
         p->key = key;
@@ -268,10 +295,6 @@ const char *lb_pattern_list_text(const struct lb_pattern_list *list)
 
 struct lb_pattern_list *lb_pattern_list_free(struct lb_pattern_list *list)
 {
-    if (list) {
-        free(list->text);
-        free(list->words);
-        free(list);
-    }
+    free(list);
     return NULL;
 }

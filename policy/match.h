@@ -22,6 +22,7 @@ extern const char *const lb_match_names[]; /* by enum lb_match_key, NULL-termina
 /* The facts of one login, read once for many lists. Borrows from the facts. */
 struct lb_subject {
     const char *values[LB_MATCH_MAX_]; /* never NULL */
+    size_t lengths[LB_MATCH_MAX_];
     char *const *groups;
     unsigned proof;
     bool local, numeric; /* neither: rhost is no address */

@@ -16,8 +16,7 @@
 #define NAMES_MAX 64
 #define PATTERN_MAX 256
 #define URL_MAX 512
-/* What a{1,1000} costs a regular expression: each {n,m} copies what is before it. */
-#define REPEATS_MAX 10000
+#define WRITTEN_OUT_MAX 500
 
 #define MISTAKE(at, value, format, ...) \
     lb_ini_error((at)->errors, (at)->path, (at)->line, "%s=%s" format, (at)->key, (value), ##__VA_ARGS__)
@@ -190,29 +189,65 @@ int lb_rules_read_text(const struct lb_rules_key *key, const struct lb_ini_place
     return 0;
 }
 
-/* What compiling and matching could take very long for, though the expression is sound. */
+static unsigned long most_repeats(const char *interval)
+{
+    unsigned long least = strtoul(interval, NULL, 10), most = 0;
+    const char *comma = interval + strspn(interval, "0123456789");
+
+    if (*comma == ',')
+        most = strtoul(comma + 1, NULL, 10);
+    most = most > least ? most : least;
+    return most > WRITTEN_OUT_MAX ? WRITTEN_OUT_MAX + 1 : most ? most : 1;
+}
+
+/* The last character of a bracket expression that begins at c. */
+static const char *bracket_end(const char *c)
+{
+    const char *first = c + 1 + (c[1] == '^'), *end = *first ? strchr(first + 1, ']') : NULL;
+
+    return end ? end : c + strlen(c) - 1;
+}
+
+/* The length of the expression, of at most PATTERN_MAX bytes, with its {n,m} written out, which is what regcomp does:
+ * time and memory grow with more than its square. */
+static unsigned long written_out(const char *value)
+{
+    unsigned long sums[PATTERN_MAX + 1] = {}, last = 0;
+    size_t depth = 0;
+
+    for (const char *c = value; *c && sums[depth] <= WRITTEN_OUT_MAX; c++) {
+        if (*c == '(') {
+            sums[++depth] = 0;
+            continue;
+        }
+        if (*c == '{') {
+            unsigned long times = most_repeats(c + 1);
+
+            sums[depth] += last * (times - 1);
+            last *= times;
+            continue; /* the digits count for a little more */
+        }
+        if (*c == ')' && depth > 0)
+            last = sums[depth--];
+        else
+            last = 1;
+        if (*c == '[')
+            c = bracket_end(c);
+        else if (*c == '\\' && c[1])
+            c++;
+        sums[depth] += last;
+    }
+    return sums[depth];
+}
+
 static const char *pattern_is_costly(const char *value)
 {
-    unsigned long repeats = 1;
-
     if (strlen(value) > PATTERN_MAX)
         return "the expression is too long";
-    for (const char *c = value; *c; c++) {
-        if (*c == '\\' && c[1] >= '1' && c[1] <= '9')
+    for (const char *c = value; (c = strchr(c, '\\')); c += c[1] ? 2 : 1)
+        if (c[1] >= '1' && c[1] <= '9')
             return "extended regular expressions have no back-references";
-        if (*c == '\\' && c[1]) {
-            c++;
-        } else if (*c == '{') {
-            unsigned long least = strtoul(c + 1, NULL, 10);
-            const char *comma = c + 1 + strspn(c + 1, "0123456789");
-            unsigned long most = *comma == ',' ? strtoul(comma + 1, NULL, 10) : 0;
-
-            most = most > least ? most : least;
-            if (most > REPEATS_MAX || (repeats *= most ? most : 1) > REPEATS_MAX)
-                return "the expression repeats too much";
-        }
-    }
-    return NULL;
+    return written_out(value) > WRITTEN_OUT_MAX ? "the expression repeats too much" : NULL;
 }
 
 int lb_rules_read_pattern(const struct lb_rules_key *key, const struct lb_ini_place *at, const char *value, void *to)
