@@ -518,8 +518,7 @@ static int begin(const struct attempt *a, const struct lb_words *w, struct lb_an
     if (a->verdict.action == LB_ACTION_PERMIT)
         return permit(a, ret, ret_live);
     if (is_provisional(a, w)) {
-        lb_answer_say(ret, LB_ANSWER_ALLOWED, "Decided again when the session opens.");
-        ret->remaining = LB_NEVER;
+        ret->verdict = LB_ANSWER_ALLOWED; /* without words: it is decided when the session opens */
         return 0;
     }
     if (w->silent)

@@ -105,7 +105,7 @@ static int append_timer(sd_bus_message *m, const char *id, int64_t left, int64_t
     strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&seconds, &tm));
     snprintf(description, sizeof(description), "End of the access %s should lockboxd not end it", id);
     return sd_bus_message_append(m, "a(sv)", 5, "Description", "s", description, "TimersMonotonic", "a(st)", 1,
-                                 "OnActiveUSec", (uint64_t)left, "TimersCalendar", "a(ss)", 1, "OnCalendar", when,
+                                 "OnActiveSec", (uint64_t)left, "TimersCalendar", "a(ss)", 1, "OnCalendar", when,
                                  "AccuracyUSec", "t", (uint64_t)1, "RemainAfterElapse", "b", 0);
 }
 

@@ -225,7 +225,10 @@ static unsigned long written_out(const char *value)
 
             sums[depth] += last * (times - 1);
             last *= times;
-            continue; /* the digits count for a little more */
+            c += strcspn(c, "}");
+            if (!*c)
+                break; /* regcomp has a word for it */
+            continue;
         }
         if (*c == ')' && depth > 0)
             last = sums[depth--];
@@ -263,6 +266,8 @@ int lb_rules_read_pattern(const struct lb_rules_key *key, const struct lb_ini_pl
         return 0;
     }
     r = regcomp(&regex, value, REG_EXTENDED | REG_NOSUB);
+    if (r == REG_ESPACE)
+        return -ENOMEM;
     if (r != 0) {
         regerror(r, &regex, text, sizeof(text));
         MISTAKE(at, value, ": %s", text);

@@ -169,7 +169,10 @@ static void test_values_that_are_mistaken(void **state)
         { "Request", "TicketPattern", "(a", "(a: Unmatched ( or \\(" },
         { "Request", "TicketPattern", "a{2,1}", "a{2,1}: Invalid content of \\{\\}" },
         { "Request", "TicketPattern", "(a)\\1", "(a)\\1: extended regular expressions have no back-references" },
-        { "Request", "TicketPattern", "((a{1,200}){200})", "((a{1,200}){200}): the expression repeats too much" },
+        { "Request", "TicketPattern", "((a{1,20}){26})", "((a{1,20}){26}): the expression repeats too much" },
+        { "Request", "TicketPattern", "a{30}{30}", "a{30}{30}: the expression repeats too much" },
+        { "Request", "TicketPattern", "[])}]{501,}", "[])}]{501,}: the expression repeats too much" },
+        { "Request", "TicketPattern", "(ab(c[(]){9}){26}", "(ab(c[(]){9}){26}: the expression repeats too much" },
         { "Request", "TicketURL", "ftp://x/%t", "ftp://x/%t does not begin with https://host or http://host" },
         { "Request", "TicketURL", "https://", "https:// does not begin with https://host or http://host" },
         { "Request", "TicketURL", "https:///x", "https:///x does not begin with https://host or http://host" },
@@ -245,6 +248,24 @@ static void test_no_key_is_empty_but_lists_that_may_be(void **state)
     (void)state;
     for (size_t i = 0; i < LB_ELEMENTS(cases); i++)
         check_value(cases[i][0], cases[i][1], "", " is empty; leave the line out for the default");
+}
+
+static void test_patterns_of_everyday_are_taken(void **state)
+{
+    static const char *const cases[] = {
+        "CASE-[0-9]{4,}", "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[A-Z]{2,10}-[0-9]{1,64}", "(INC|REQ)[0-9]{7}",
+        ".{1,64}", "[[:alnum:]]+", "a\\\\1", "\\{[0-9]+\\}", "(a{20}){20}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(cases); i++) {
+        char text[256];
+
+        snprintf(text, sizeof(text), RULE "[Request]\nTicketPattern=%s\n", cases[i]);
+        struct lb_ruleset *set = parse(text);
+        assert_string_equal(set->rules[0].terms.ticket_pattern, cases[i]);
+        lb_ruleset_free(set);
+    }
 }
 
 static void test_unknown_names(void **state)
@@ -352,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_said_is_the_default),
         cmocka_unit_test(test_values_that_are_mistaken),
         cmocka_unit_test(test_no_key_is_empty_but_lists_that_may_be),
+        cmocka_unit_test(test_patterns_of_everyday_are_taken),
         cmocka_unit_test(test_unknown_names),
         cmocka_unit_test(test_a_rule_says_its_action),
         cmocka_unit_test(test_one_rule_a_file),
