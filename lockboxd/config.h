@@ -15,6 +15,6 @@ struct lb_config {
 int lb_config_defaults(struct lb_config *ret);
 
 /* Reads `path` and the *.conf of `path`.d in name order; a file that is not there is an empty one. -EINVAL and
- * *ret_error with a line "path:line: …" for each mistake. */
+ * *ret_error with a line "path:line: …" for each mistake; the lines that are right have been taken all the same. */
 int lb_config_load(const char *path, struct lb_config *config, char **ret_error);
 void lb_config_clear(struct lb_config *config);

@@ -29,6 +29,25 @@ static void daemon_clear(struct daemon *d)
     lb_config_clear(&d->config);
 }
 
+/* The settings anew: limits and reserve at once, the host's name and the directory at the next start. What is no good
+ * changes nothing. */
+static void reload_config(struct daemon *d)
+{
+    struct lb_config config = { 0 };
+    LB_FREE char *error = NULL;
+    int r = lb_config_defaults(&config);
+
+    if (r == 0)
+        r = lb_config_load(d->options->config_path, &config, &error);
+    if (r < 0)
+        lb_log(LOG_ERR, "Settings refused, the last good ones stay in force: %s", error ? error : strerror(-r));
+    if (r == 0) {
+        d->config.limits = d->server->limits = config.limits;
+        free(LB_TAKE(d->gate->config_error));
+    }
+    lb_config_clear(&config);
+}
+
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
     struct daemon *d = userdata;
@@ -36,6 +55,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si,
     (void)source;
     (void)si;
     sd_notify(false, "RELOADING=1");
+    reload_config(d);
     lb_gate_reload(d->gate);
     sd_notifyf(false, "READY=1\nSTATUS=%s", d->gate->policy_error ? "Policy refused, the last good one is in force"
                                                                   : "Policy loaded");
@@ -164,28 +184,35 @@ static int open_sockets(struct daemon *d)
 
 /* --- from begin to end ----------------------------------------------------------------------------------------------- */
 
-static int load_config(struct daemon *d)
+/* Settings that are no good keep the gate closed; what has to end still ends. */
+static int load_config(struct daemon *d, char **ret_error)
 {
-    LB_FREE char *error = NULL;
     int r = lb_config_defaults(&d->config);
 
     if (r == 0)
-        r = lb_config_load(d->options->config_path, &d->config, &error);
-    if (r == -EINVAL)
-        fprintf(stderr, "%s", error);
+        r = lb_config_load(d->options->config_path, &d->config, ret_error);
+    if (r == -EINVAL) {
+        lb_log(LOG_ERR, "Nothing is opened: %s", *ret_error);
+        r = 0;
+    }
     return r;
 }
 
 static int start(struct daemon *d)
 {
-    int r = sd_event_default(&d->event);
+    LB_FREE char *error = NULL;
+    int r = load_config(d, &error);
 
+    if (r >= 0)
+        r = sd_event_default(&d->event);
     if (r >= 0)
         r = watch_signals(d);
     if (r >= 0)
         r = make_gate(d);
-    if (r >= 0)
-        r = lb_gate_start(d->gate); /* what should have ended is ended before anybody is let in */
+    if (r < 0)
+        return r;
+    d->gate->config_error = LB_TAKE(error);
+    r = lb_gate_start(d->gate); /* what should have ended is ended before anybody is let in */
     if (r < 0)
         return r;
     d->server = lb_server_new(d->event, d->gate, &d->config.limits);
@@ -205,10 +232,8 @@ static void raise_file_limit(void)
 int lb_daemon_run(const struct lb_options *options)
 {
     LB_CLEANUP(daemon_clear) struct daemon d = { .options = options };
-    int r = load_config(&d);
+    int r;
 
-    if (r < 0)
-        return r;
     raise_file_limit();
     r = start(&d);
     if (r < 0) {

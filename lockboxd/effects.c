@@ -104,9 +104,7 @@ static void on_reaped(void *userdata, const struct lb_reap_result *result, bool 
         live->reaper = lb_reaper_free(live->reaper);
         lb_reaped_forget(live->gate->runtime_directory, live->request->id);
     }
-    /* A receipt that is not on disk yet is made again: the door stays "ending" until it is. */
-    if (lb_gate_step(live, &e) < 0 && done)
-        lb_effects_reap(live);
+    lb_gate_step(live, &e);
 }
 
 /* Whether anybody else has access to the account: then only what is surely this access's own may go. */

@@ -196,7 +196,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
         lb_gate_open_store(g);
     else if (lb_gate_save(g) == 0)
         lb_gate_store_error(g, 0);
-    if (lb_gate_problem(g) || g->unsaved.n > 0)
+    if (!g->store || g->store_error || g->unsaved.n > 0)
         lb_gate_retry_later(g);
     return 0;
 }
@@ -299,6 +299,8 @@ static void clear_events(struct lb_event *events, size_t n)
         lb_event_clear(&events[i]);
 }
 
+static void set_timer(struct lb_live *live, sd_event_source **timer, clockid_t clock, int64_t at);
+
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct lb_live *live = userdata;
@@ -313,7 +315,8 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
     }
     e.by = strdup("clock");
-    lb_gate_step(live, &e);
+    if (lb_gate_step(live, &e) < 0) /* a warning that cannot be recorded: the end must still come */
+        set_timer(live, &live->boot_timer, CLOCK_BOOTTIME, now.boot + LB_USEC_PER_SEC);
     return 0;
 }
 
@@ -471,6 +474,8 @@ int lb_gate_make_id(struct lb_gate *g, char **ret)
 
 const char *lb_gate_problem(const struct lb_gate *g)
 {
+    if (g->config_error)
+        return g->config_error;
     if (!g->policy)
         return g->policy_error ? g->policy_error : "no policy is loaded";
     if (!g->store || g->store_error)

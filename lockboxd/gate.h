@@ -54,6 +54,7 @@ struct lb_gate {
     struct lb_systemd *systemd; /* NULL: no PID 1 to ask */
     struct lb_ruleset *policy; /* NULL: no good set yet, nothing opens */
     char *policy_error, *store_error;
+    char *config_error; /* the settings are no good, and none were before */
     int64_t started_at, policy_loaded_at;
     struct lb_live **live;
     size_t n_live;

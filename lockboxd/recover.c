@@ -67,6 +67,7 @@ struct lb_gate *lb_gate_free(struct lb_gate *g)
     free(g->host);
     free(g->state_directory);
     free(g->runtime_directory);
+    free(g->config_error);
     free(g->policy_error);
     free(g->store_error);
     free(g);

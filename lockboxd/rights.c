@@ -16,6 +16,16 @@ static int in_group(const char *account, const char *group)
     return r < 0 ? r : lb_people_in_group(name, gid, group);
 }
 
+/* Whether any rule names him as an approver. */
+static int is_approver(const struct lb_gate *g, const char *name)
+{
+    int r = g->policy ? lb_people_named(g->policy->defaults.customer, name) : 0;
+
+    for (size_t i = 0; r == 0 && g->policy && i < g->policy->n; i++)
+        r = lb_people_named(g->policy->rules[i].terms.customer, name);
+    return r;
+}
+
 int lb_rights_person(struct lb_gate *g, const struct lb_peer *peer, struct lb_person *ret)
 {
     struct lb_person p = { .peer = *peer };
@@ -32,6 +42,14 @@ int lb_rights_person(struct lb_gate *g, const struct lb_peer *peer, struct lb_pe
         return r;
     }
     p.auditor = r > 0;
+    if (!p.root && !p.auditor && !p.from)
+        r = in_group(p.name, LB_GROUP_GATED);
+    if (!p.root && !p.auditor && !p.from && r == 0)
+        r = is_approver(g, p.name);
+    if (!p.root && !p.from && r <= 0) {
+        lb_person_clear(&p);
+        return r < 0 ? r : -EACCES;
+    }
     *ret = p;
     return 0;
 }

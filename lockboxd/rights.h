@@ -15,7 +15,8 @@ struct lb_person {
     bool root, auditor;   /* never from a gated session */
 };
 
-/* -errno when the name service does not say who he is. Clear with lb_person_clear. */
+/* Who has no part in any of it (no approver by any rule, no auditor, no engineer, not root) is -EACCES; another -errno
+ * when the name service does not say who he is. Clear with lb_person_clear. */
 int lb_rights_person(struct lb_gate *gate, const struct lb_peer *peer, struct lb_person *ret);
 void lb_person_clear(struct lb_person *p);
 

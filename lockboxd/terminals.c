@@ -83,21 +83,36 @@ static int look_at(void *userdata, pid_t pid)
     return 0;
 }
 
+/* The device's path, as the kernel names it: pts/3, tty1, ttyS0. -errno. */
+static int device_path(unsigned device, char *ret, size_t size)
+{
+    char link[64], target[256];
+    bool pts = major(device) >= 136 && major(device) <= 143; /* Unix98 pseudo-terminals are not in sysfs */
+    ssize_t n;
+
+    if (pts) {
+        snprintf(ret, size, "/dev/pts/%u", (major(device) - 136) * 256 + minor(device));
+        return 0;
+    }
+    snprintf(link, sizeof(link), "/sys/dev/char/%u:%u", major(device), minor(device));
+    n = readlink(link, target, sizeof(target) - 1);
+    if (n < 0)
+        return -errno;
+    target[n] = '\0';
+    snprintf(ret, size, "/dev/%s", strrchr(target, '/') ? strrchr(target, '/') + 1 : target);
+    return 0;
+}
+
 unsigned lb_terminals_tell_sessions(const int64_t *sessions, size_t n, const char *text)
 {
     struct search s = { .sessions = sessions, .n = n };
     unsigned *device, told = 0;
-    char path[64];
+    char path[300];
 
     lb_proc_each(look_at, &s);
     device = s.devices.items;
-    for (size_t i = 0; i < s.devices.n; i++) {
-        bool pts = major(device[i]) >= 136 && major(device[i]) <= 143; /* Unix98 pseudo-terminals */
-
-        snprintf(path, sizeof(path), pts ? "/dev/pts/%u" : "/dev/tty%u",
-                 pts ? (major(device[i]) - 136) * 256 + minor(device[i]) : minor(device[i]));
-        told += tell(path, text) == 0;
-    }
+    for (size_t i = 0; i < s.devices.n; i++)
+        told += device_path(device[i], path, sizeof(path)) == 0 && tell(path, text) == 0;
     free(s.devices.items);
     return told;
 }

@@ -39,7 +39,9 @@ static bool find_person(struct lb_conn *c, struct lb_person *ret)
     int r = lb_rights_person(c->server->gate, &c->peer, ret);
 
     if (r < 0)
-        lb_call_error(c, ERROR("NotPermitted"), json_pack("{ss}", "reason", "your account is not known to the host"));
+        lb_call_error(c, ERROR("NotPermitted"),
+                      json_pack("{ss}", "reason", r == -EACCES ? "your account has no part in this host's accesses"
+                                                               : "your account is not known to the host at present"));
     return r == 0;
 }
 
@@ -373,9 +375,12 @@ static void verb_status(struct lb_conn *c, void *parameters)
     struct lb_gate *g = c->server->gate;
     size_t states[LB_STATE_MAX_] = { 0 };
     int64_t events = g->store ? lb_store_last(g->store, NULL) : 0;
+    LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
     json_t *j;
 
     (void)parameters;
+    if (!find_person(c, &person))
+        return;
     for (size_t i = 0; i < g->n_live; i++)
         states[g->live[i]->request->state]++;
     j = json_pack("{ss ss sI sI sI sI sI sI sI sI sI sI sI}", "version", LB_VERSION, "host", g->host, "policy_rules",

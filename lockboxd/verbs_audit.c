@@ -157,7 +157,7 @@ static void verb_events(struct lb_conn *c, void *parameters)
     }
     if (lb_rights_person(c->server->gate, &c->peer, &person) < 0) {
         lb_call_error(c, "org.lockbox.Audit.NotPermitted",
-                      json_pack("{ss}", "reason", "your account is not known to the host"));
+                      json_pack("{ss}", "reason", "your account has no part in this host's accesses"));
         return;
     }
     if (e->request && !check_request(c, &person, id))

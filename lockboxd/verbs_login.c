@@ -50,11 +50,16 @@ static json_t *pack(const struct lb_answer *a)
     return j;
 }
 
+/* The engineer is told what kind of trouble it is; the details are the host's (lockboxctl status). */
 static void unavailable(struct lb_conn *c, int r)
 {
-    const char *problem = lb_gate_problem(c->server->gate);
+    const struct lb_gate *g = c->server->gate;
 
-    lb_call_error(c, "org.lockbox.Login.Unavailable", json_pack("{ss}", "reason", problem ? problem : strerror(-r)));
+    lb_call_error(c, "org.lockbox.Login.Unavailable",
+                  json_pack("{ss}", "reason", g->config_error                 ? "its settings cannot be used"
+                                              : !g->policy                  ? "its policy cannot be used"
+                                              : !g->store || g->store_error ? "it cannot record what happens"
+                                                                            : strerror(-r)));
 }
 
 /* A place among those that wait, kept until the connection ends. Without one the answer is "pending", and no more. */

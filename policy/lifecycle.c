@@ -51,7 +51,7 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
     },
     [LB_STATE_ACTIVE] = {
         [LB_EVENT_OPENED] = TO(ACTIVE, 0),
-        [LB_EVENT_CLOSED] = TO(ACTIVE, 0),
+        [LB_EVENT_CLOSED] = TO(ACTIVE, CLOSING),
         [LB_EVENT_WARNED] = TO(ACTIVE, WARN),
         [LB_EVENT_EXTENDED] = TO(ACTIVE, ARM | WARN),
         [LB_EVENT_PAUSED] = TO(PAUSED, CLOSING | WARN),
@@ -62,7 +62,7 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_REBOOTED] = TO(ACTIVE, ARM),
     },
     [LB_STATE_PAUSED] = {
-        [LB_EVENT_CLOSED] = TO(PAUSED, 0),
+        [LB_EVENT_CLOSED] = TO(PAUSED, CLOSING),
         [LB_EVENT_RESUMED] = TO(ACTIVE, WARN),
         [LB_EVENT_EXTENDED] = TO(PAUSED, ARM),
         [LB_EVENT_TIME_OVER] = TO(ENDING, CLOSING | WAKE | REAP),
@@ -72,12 +72,12 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_REBOOTED] = TO(PAUSED, ARM),
     },
     [LB_STATE_ENDING] = {
-        [LB_EVENT_CLOSED] = TO(ENDING, 0),
-        [LB_EVENT_STUCK] = TO(ENDING, 0),
+        [LB_EVENT_CLOSED] = TO(ENDING, CLOSING),
+        [LB_EVENT_STUCK] = TO(ENDING, CLOSING),
         [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | REAP),
-        [LB_EVENT_COMPLETED] = TO(COMPLETED, DISARM),
-        [LB_EVENT_ENDED] = TO(ENDED, DISARM),
-        [LB_EVENT_REVOKED] = TO(REVOKED, DISARM),
+        [LB_EVENT_COMPLETED] = TO(COMPLETED, CLOSING | DISARM),
+        [LB_EVENT_ENDED] = TO(ENDED, CLOSING | DISARM),
+        [LB_EVENT_REVOKED] = TO(REVOKED, CLOSING | DISARM),
     },
 };
 
