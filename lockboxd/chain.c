@@ -62,7 +62,7 @@ int lb_chain_decode(const char *json, struct lb_event *ret, char ret_prev[LB_HAS
     if (ret_prev)
         memcpy(ret_prev, prev, LB_HASH_MAX);
     json_object_del(object, "prev");
-    r = lb_json_unpack(lb_event_fields, object, &e, 0, NULL);
+    r = lb_json_unpack(lb_event_fields, object, &e, LB_JSON_OURS, NULL);
     if (r < 0)
         return r == -ENOMEM ? r : -EBADMSG;
     *ret = e;

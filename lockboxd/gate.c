@@ -12,7 +12,6 @@
 #include "policy/id.h"
 
 #define RETRY_EVERY (2 * LB_USEC_PER_SEC)
-#define STEPS_MAX 4
 
 /* --- live requests --------------------------------------------------------------------------------------------------- */
 
@@ -148,10 +147,9 @@ static void announce(struct lb_gate *g)
 
 static void unsaved_pop(struct lb_gate *g)
 {
-    struct lb_unsaved *first = g->unsaved.items;
+    struct lb_event *first = g->unsaved.items;
 
-    lb_event_clear(&first->event);
-    lb_request_free(first->request);
+    lb_event_clear(first);
     memmove(first, first + 1, --g->unsaved.n * sizeof(*first));
 }
 
@@ -159,9 +157,7 @@ static void unsaved_pop(struct lb_gate *g)
 int lb_gate_save(struct lb_gate *g)
 {
     while (g->unsaved.n > 0) {
-        struct lb_unsaved *first = g->unsaved.items;
-        struct lb_append entry = { &first->event, first->request };
-        int r = lb_store_append(g->store, &entry, 1);
+        int r = lb_store_append(g->store, g->unsaved.items, 1);
 
         if (r < 0)
             return r;
@@ -208,12 +204,12 @@ void lb_gate_retry_later(struct lb_gate *g)
         lb_log(LOG_ALERT, "Out of memory: what failed is not tried again.");
 }
 
-static int append(struct lb_gate *g, const struct lb_append *entries, size_t n)
+static int append(struct lb_gate *g, struct lb_event *events, size_t n)
 {
     int r = g->store ? lb_gate_save(g) : -EIO;
 
     if (r == 0)
-        r = lb_store_append(g->store, entries, n);
+        r = lb_store_append(g->store, events, n);
     if (g->store)
         lb_gate_store_error(g, r);
     if (r == 0)
@@ -224,28 +220,25 @@ static int append(struct lb_gate *g, const struct lb_append *entries, size_t n)
 }
 
 /* Keeps an event of a closed door until the disk takes it. */
-static void keep_unsaved(struct lb_gate *g, const struct lb_event *e, const struct lb_request *r)
+static void keep_unsaved(struct lb_gate *g, const struct lb_event *e)
 {
-    struct lb_unsaved *u = lb_list_append(&g->unsaved, sizeof(*u));
+    struct lb_event *kept = lb_list_append(&g->unsaved, sizeof(*kept));
 
-    if (u && lb_event_copy(&u->event, e) == 0)
-        u->request = r ? lb_request_copy(r) : NULL;
-    else
+    if (!kept || lb_event_copy(kept, e) < 0)
         lb_log(LOG_ALERT, "Out of memory: event %s of %s is not recorded.", lb_event_names[e->kind], e->request);
 }
 
-/* The same once more with the reserve given back: closing needs few bytes. */
-static int append_closing(struct lb_gate *g, const struct lb_append *entries, size_t n)
+/* Once more with the reserve given back if the disk is full: closing needs few bytes. It waits for none. */
+static void append_closing(struct lb_gate *g, struct lb_event *events, size_t n)
 {
-    int r = append(g, entries, n);
+    int r = append(g, events, n);
 
     if (r == -ENOSPC) {
         lb_store_release_reserve(g->store);
-        r = append(g, entries, n);
+        r = append(g, events, n);
     }
     for (size_t i = 0; r < 0 && i < n; i++)
-        keep_unsaved(g, entries[i].event, entries[i].request);
-    return 0;
+        keep_unsaved(g, &events[i]);
 }
 
 /* --- steps ----------------------------------------------------------------------------------------------------------- */
@@ -265,32 +258,34 @@ static void note_illegal(struct lb_gate *g, const struct lb_request *r, const st
         lb_event_clear(&e);
 }
 
-/* Applies the events one after the other, each filled in from what the one before made. */
-static int apply(struct lb_gate *g, const struct lb_request *r, struct lb_event *events, size_t n,
-                 struct lb_append *entries, struct lb_request **ret, unsigned *ret_effects)
+/* Fills the events in and checks them, one after the other. */
+static int check(struct lb_gate *g, const struct lb_request *r, struct lb_event *events, size_t n,
+                 unsigned *ret_effects)
 {
-    struct lb_request *current = NULL, *next;
-    unsigned effects, all = 0;
-    int error = 0;
+    int state = r ? r->state : LB_STATE_NONE, error = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        error = fill(g, &events[i], current ? current : r);
+    *ret_effects = 0;
+    for (size_t i = 0; error == 0 && i < n; i++) {
+        unsigned effects = 0;
+
+        error = fill(g, &events[i], r);
         if (error == 0)
-            error = lb_lifecycle_apply(current ? current : r, &events[i], &next, &effects);
-        if (error < 0) {
-            lb_request_free(current);
-            return error;
-        }
-        lb_request_free(current);
-        current = next;
-        all |= effects;
-        events[i].state = next->state;
-        entries[i] = (struct lb_append){ &events[i], NULL };
+            error = lb_lifecycle_check(r, state, &events[i], &state, &effects);
+        events[i].state = state;
+        *ret_effects |= effects;
     }
-    entries[n - 1].request = current;
-    *ret = current;
-    *ret_effects = all;
-    return 0;
+    return error;
+}
+
+/* What is on disk is so. Without the memory for it, starting again and reading the log is the way. */
+static void apply(struct lb_request **r, const struct lb_event *events, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (lb_lifecycle_apply(r, &events[i]) < 0) {
+            lb_log(LOG_ALERT, "Out of memory after event %s of %s: starting again.", lb_event_names[events[i].kind],
+                   events[i].request);
+            abort();
+        }
 }
 
 static void clear_events(struct lb_event *events, size_t n)
@@ -367,42 +362,40 @@ struct lb_event lb_gate_begun(void)
 }
 
 /* What has been committed (or closes) takes place. */
-static void install(struct lb_live *live, struct lb_request *next, unsigned effects)
+static void install(struct lb_live *live, unsigned effects)
 {
     struct lb_gate *g = live->gate;
+    LB_FREE char *account = NULL;
 
-    lb_request_free(live->request);
-    live->request = next;
     lb_effects_run(live, effects);
-    if (lb_state_is_open(next->state)) {
+    if (lb_state_is_open(live->request->state)) {
         lb_gate_arm(live);
-    } else {
-        LB_FREE char *account = strdup(next->account ? next->account : "");
-
-        lb_effects_wake(live);
-        lb_gate_drop(live);
-        if (account)
-            begin_waiting(g, account);
+        return;
     }
+    account = strdup(live->request->account);
+    lb_gate_drop(live);
+    if (account)
+        begin_waiting(g, account);
 }
 
 int lb_gate_steps(struct lb_live *live, struct lb_event *events, size_t n)
 {
-    struct lb_append entries[STEPS_MAX];
-    struct lb_request *next = NULL;
+    struct lb_gate *g = live->gate;
     unsigned effects;
-    int r = n > STEPS_MAX ? -E2BIG : apply(live->gate, live->request, events, n, entries, &next, &effects);
+    int r = check(g, live->request, events, n, &effects);
 
     if (r == -EPERM)
-        note_illegal(live->gate, live->request, &events[0]);
+        note_illegal(g, live->request, &events[0]);
     if (r == 0 && (effects & LB_EFFECT_REAP))
         lb_effects_reap(live);
-    if (r == 0)
-        r = effects & LB_EFFECT_CLOSING ? append_closing(live->gate, entries, n) : append(live->gate, entries, n);
-    if (r == 0)
-        install(live, next, effects);
-    else
-        lb_request_free(next);
+    if (r == 0 && (effects & LB_EFFECT_CLOSING))
+        append_closing(g, events, n);
+    else if (r == 0)
+        r = append(g, events, n);
+    if (r == 0) {
+        apply(&live->request, events, n);
+        install(live, effects);
+    }
     clear_events(events, n);
     return r;
 }
@@ -412,38 +405,33 @@ int lb_gate_step(struct lb_live *live, struct lb_event *e)
     return lb_gate_steps(live, e, 1);
 }
 
-int lb_gate_new_request(struct lb_gate *g, struct lb_event *events, size_t n, struct lb_live **ret)
+int lb_gate_new_request(struct lb_gate *g, struct lb_event *e, struct lb_live **ret)
 {
-    struct lb_append entries[STEPS_MAX];
+    LB_CLEANUP(lb_event_clear) struct lb_event event = *e;
     struct lb_request *request = NULL;
-    struct lb_live *live = NULL;
     unsigned effects;
-    int r = n > STEPS_MAX ? -E2BIG : apply(g, NULL, events, n, entries, &request, &effects);
+    int r = check(g, NULL, &event, 1, &effects);
 
-    if (r == 0) {
-        live = lb_gate_add(g, request);
-        r = live ? append(g, entries, n) : -ENOMEM;
-    }
-    if (r < 0 && live)
-        lb_gate_drop(live);
-    else if (r < 0)
-        lb_request_free(request);
-    clear_events(events, n);
+    *e = (struct lb_event){ 0 };
+    if (r == 0)
+        r = append(g, &event, 1);
     if (r < 0)
         return r;
-    lb_effects_run(live, effects);
-    lb_gate_arm(live);
-    *ret = live;
+    apply(&request, &event, 1);
+    *ret = lb_gate_add(g, request);
+    if (!*ret)
+        abort(); /* as in apply() */
+    lb_effects_run(*ret, effects);
+    lb_gate_arm(*ret);
     return 0;
 }
 
 int lb_gate_note(struct lb_gate *g, struct lb_event *e)
 {
-    struct lb_append entry = { e, NULL };
     int r = fill(g, e, NULL);
 
     if (r == 0)
-        r = append(g, &entry, 1);
+        r = append(g, e, 1);
     if (r < 0) /* the words at least reach standard error */
         lb_log(LOG_WARNING, "Not recorded: %s %s %s", lb_event_names[e->kind], e->account ? e->account : "",
                e->note ? e->note : "");

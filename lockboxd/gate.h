@@ -36,12 +36,6 @@ struct lb_live {
     int64_t changed; /* seq of the last event that woke who waits */
 };
 
-/* Events of closed doors that the disk has not taken yet. */
-struct lb_unsaved {
-    struct lb_event event;
-    struct lb_request *request; /* as the event left it */
-};
-
 struct lb_gate {
     sd_event *event;
     char *host;
@@ -58,7 +52,7 @@ struct lb_gate {
     int64_t started_at, policy_loaded_at;
     struct lb_live **live;
     size_t n_live;
-    struct lb_list unsaved;     /* struct lb_unsaved */
+    struct lb_list unsaved;     /* struct lb_event: of closed doors, that the disk has not taken yet */
     sd_event_source *retry;
     /* Called after each commit with the last seq. */
     void (*committed)(void *userdata, int64_t seq);
@@ -87,8 +81,8 @@ const char *lb_gate_problem(const struct lb_gate *gate);
 int lb_gate_step(struct lb_live *live, struct lb_event *e);
 int lb_gate_steps(struct lb_live *live, struct lb_event *events, size_t n);
 
-/* The first events of a new request, which is live in *ret afterwards (also when it opened at once). */
-int lb_gate_new_request(struct lb_gate *gate, struct lb_event *events, size_t n, struct lb_live **ret);
+/* The first event of a new request, which is live in *ret afterwards. Takes the event's contents. */
+int lb_gate_new_request(struct lb_gate *gate, struct lb_event *e, struct lb_live **ret);
 
 /* An event that is no request's (refused, policy-loaded …); takes its contents. */
 int lb_gate_note(struct lb_gate *gate, struct lb_event *e);

@@ -410,7 +410,7 @@ static int create(const struct attempt *a, char *ticket, char *reason, int64_t d
         lb_event_clear(&e);
         return -ENOMEM;
     }
-    return lb_gate_new_request(a->gate, &e, 1, ret);
+    return lb_gate_new_request(a->gate, &e, ret);
 }
 
 /* Checks what was said and makes the request, or says what is wrong. */
@@ -468,7 +468,7 @@ static int make_permitted(const struct attempt *a, struct lb_live **ret)
     struct lb_event e;
     int r = first_event(a, LB_EVENT_PERMITTED, LB_BASIS_PERMIT, a->verdict.terms->duration, &e);
 
-    return r < 0 ? r : lb_gate_new_request(a->gate, &e, 1, ret);
+    return r < 0 ? r : lb_gate_new_request(a->gate, &e, ret);
 }
 
 /* In use by another engineer? Then a permitted login is refused before there is a request of its own. */

@@ -9,7 +9,9 @@
 #include "lockboxd/policy_files.h"
 #include "lockboxd/rights.h"
 #include "policy/base.h"
+#include "policy/text.h"
 
+#define POLICY_NOTE_MAX 4000 /* bytes of what is wrong with a policy; the rest is in policy check */
 #define STOP_PATIENCE (3 * LB_USEC_PER_SEC)
 
 /* A leader is gone: the session is closed. */
@@ -43,17 +45,15 @@ int lb_gate_new(sd_event *event, struct lb_gate **ret)
 
 struct lb_gate *lb_gate_free(struct lb_gate *g)
 {
-    struct lb_unsaved *u;
+    struct lb_event *unsaved;
 
     if (!g)
         return NULL;
     while (g->n_live > 0)
         lb_gate_drop(g->live[0]);
-    u = g->unsaved.items;
-    for (size_t i = 0; i < g->unsaved.n; i++) {
-        lb_event_clear(&u[i].event);
-        lb_request_free(u[i].request);
-    }
+    unsaved = g->unsaved.items;
+    for (size_t i = 0; i < g->unsaved.n; i++)
+        lb_event_clear(&unsaved[i]);
     free(g->unsaved.items);
     sd_event_source_disable_unref(g->retry);
     if (g->journal)
@@ -76,9 +76,9 @@ struct lb_gate *lb_gate_free(struct lb_gate *g)
 
 /* --- policy ---------------------------------------------------------------------------------------------------------- */
 
-static void note_policy(struct lb_gate *g, int kind, char *text)
+static void note_policy(struct lb_gate *g, int kind, const char *text)
 {
-    struct lb_event e = { .kind = kind, .note = text };
+    struct lb_event e = { .kind = kind, .note = lb_text_clean(text, POLICY_NOTE_MAX) };
 
     if (g->store)
         lb_gate_note(g, &e);
@@ -103,21 +103,20 @@ static void close_undecidable(struct lb_gate *g)
 int lb_gate_reload(struct lb_gate *g)
 {
     struct lb_ruleset *set = NULL;
-    char *error = NULL, *text = NULL;
+    char *error = NULL, text[64];
     int r = lb_policy_files_load(g->policy_directories, &set, &error);
 
     free(g->policy_error);
     g->policy_error = r < 0 && !error ? strdup(strerror(-r)) : error;
     if (r < 0) {
         lb_log(LOG_ERR, "Policy refused%s: %s", g->policy ? ", the last good one stays in force" : "", g->policy_error);
-        note_policy(g, LB_EVENT_POLICY_REFUSED, strdup(g->policy_error ? g->policy_error : "out of memory"));
+        note_policy(g, LB_EVENT_POLICY_REFUSED, g->policy_error ? g->policy_error : "out of memory");
         return r;
     }
     lb_ruleset_free(g->policy);
     g->policy = set;
     g->policy_loaded_at = lb_clock_now().wall;
-    if (asprintf(&text, "%zu rules.", set->n) < 0)
-        text = NULL;
+    snprintf(text, sizeof(text), "%zu rule%s.", set->n, set->n == 1 ? "" : "s");
     note_policy(g, LB_EVENT_POLICY_LOADED, text);
     if (g->store)
         close_undecidable(g);

@@ -15,7 +15,7 @@
 
 struct lb_store {
     sqlite3 *db;
-    sqlite3_stmt *insert_event, *upsert_request, *set_meta;
+    sqlite3_stmt *insert_event, *insert_request, *update_request, *set_meta;
     int64_t seq;
     struct lb_time time;
     char hash[LB_HASH_MAX];
@@ -117,31 +117,47 @@ static int set_meta(struct lb_store *s, const char *key, int64_t value)
 
 /* --- the projection -------------------------------------------------------------------------------------------------- */
 
-static int project(struct lb_store *s, const struct lb_request *r)
+static int insert_request(struct lb_store *s, const struct lb_event *e)
 {
-    sqlite3_stmt *st = s->upsert_request;
+    sqlite3_stmt *st = s->insert_request;
 
-    bind_text(st, 1, r->id);
-    sqlite3_bind_int(st, 2, lb_state_is_open(r->state));
-    bind_text(st, 3, lb_state_names[r->state]);
-    bind_text(st, 4, r->account);
-    bind_text(st, 5, r->engineer);
-    bind_text(st, 6, r->ticket);
-    sqlite3_bind_int64(st, 7, r->requested_at);
-    if (r->closed_at)
-        sqlite3_bind_int64(st, 8, r->closed_at);
+    bind_text(st, 1, e->request);
+    bind_text(st, 2, lb_state_names[e->state]);
+    bind_text(st, 3, e->account);
+    bind_text(st, 4, e->engineer);
+    bind_text(st, 5, e->ticket);
+    sqlite3_bind_int64(st, 6, e->time.wall);
     return run(s, st);
 }
 
-static int project_id(void *userdata, const char *id)
+static int update_request(struct lb_store *s, const struct lb_event *e)
 {
-    struct lb_request *request = NULL;
-    int r = lb_store_load(userdata, id, &request);
+    sqlite3_stmt *st = s->update_request;
 
-    if (r == 0)
-        r = project(userdata, request);
-    lb_request_free(request);
-    return r == -ENOENT ? 0 : r; /* only refusals name it */
+    bind_text(st, 1, e->request);
+    sqlite3_bind_int(st, 2, lb_state_is_open(e->state));
+    bind_text(st, 3, lb_state_names[e->state]);
+    if (!lb_state_is_open(e->state))
+        sqlite3_bind_int64(st, 4, e->time.wall);
+    return run(s, st);
+}
+
+/* What an event changes in the table of requests. */
+static int project(struct lb_store *s, const struct lb_event *e)
+{
+    if (!e->request || e->kind >= LB_EVENT_REQUEST_MAX_)
+        return 0;
+    return lb_lifecycle_step(LB_STATE_NONE, e->kind).next ? insert_request(s, e) : update_request(s, e);
+}
+
+static int project_row(void *userdata, int64_t seq, const char *hash, const char *json)
+{
+    LB_CLEANUP(lb_event_clear) struct lb_event e = { 0 };
+    int r = lb_chain_decode(json, &e, NULL);
+
+    (void)seq;
+    (void)hash;
+    return r < 0 ? (r == -ENOMEM ? r : -EUCLEAN) : project(userdata, &e);
 }
 
 static int each_id(struct lb_store *s, sqlite3_stmt *st, lb_store_id *row, void *userdata)
@@ -158,13 +174,10 @@ static int each_id(struct lb_store *s, sqlite3_stmt *st, lb_store_id *row, void 
 
 static int rebuild_projection(struct lb_store *s)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
     int r = execute(s, "BEGIN IMMEDIATE; DELETE FROM requests;");
 
     if (r == 0)
-        r = prepare(s, "SELECT DISTINCT request FROM events WHERE request IS NOT NULL", &st);
-    if (r == 0)
-        r = each_id(s, st, project_id, s);
+        r = lb_store_events(s, 1, NULL, 0, project_row, s);
     if (r == 0)
         r = set_meta(s, "projection", PROJECTION_VERSION);
     if (r == 0)
@@ -234,8 +247,10 @@ static int prepare_writing(struct lb_store *s)
     if (r == 0)
         r = prepare(s, "INSERT INTO events (seq, request, hash, json) VALUES (?, ?, ?, ?)", &s->insert_event);
     if (r == 0)
-        r = prepare(s, "INSERT OR REPLACE INTO requests (id, open, state, account, engineer, ticket, requested_at,"
-                       " closed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", &s->upsert_request);
+        r = prepare(s, "INSERT INTO requests (id, open, state, account, engineer, ticket, requested_at)"
+                       " VALUES (?, 1, ?, ?, ?, ?, ?)", &s->insert_request);
+    if (r == 0)
+        r = prepare(s, "UPDATE requests SET open = ?2, state = ?3, closed_at = ?4 WHERE id = ?1", &s->update_request);
     if (r == 0)
         r = prepare(s, "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", &s->set_meta);
     return r;
@@ -318,7 +333,8 @@ struct lb_store *lb_store_close(struct lb_store *s)
     if (!s)
         return NULL;
     sqlite3_finalize(s->insert_event);
-    sqlite3_finalize(s->upsert_request);
+    sqlite3_finalize(s->insert_request);
+    sqlite3_finalize(s->update_request);
     sqlite3_finalize(s->set_meta);
     sqlite3_close(s->db);
     free(s->reserve_path);
@@ -335,10 +351,9 @@ int64_t lb_store_last(const struct lb_store *s, struct lb_time *ret_time)
 
 /* --- writing --------------------------------------------------------------------------------------------------------- */
 
-static int append_one(struct lb_store *s, const struct lb_append *entry, int64_t seq, char hash[static LB_HASH_MAX])
+static int append_one(struct lb_store *s, struct lb_event *e, int64_t seq, char hash[static LB_HASH_MAX])
 {
     LB_FREE char *json = NULL;
-    struct lb_event *e = entry->event;
     char next[LB_HASH_MAX];
     int r;
 
@@ -351,18 +366,16 @@ static int append_one(struct lb_store *s, const struct lb_append *entry, int64_t
     bind_text(s->insert_event, 3, next);
     bind_text(s->insert_event, 4, json);
     r = run(s, s->insert_event);
-    if (r == 0 && entry->request)
-        r = project(s, entry->request);
     memcpy(hash, next, LB_HASH_MAX);
-    return r;
+    return r == 0 ? project(s, e) : r;
 }
 
-static int append_all(struct lb_store *s, const struct lb_append *entries, size_t n, char hash[static LB_HASH_MAX])
+static int append_all(struct lb_store *s, struct lb_event *events, size_t n, char hash[static LB_HASH_MAX])
 {
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = append_one(s, &entries[i], s->seq + 1 + (int64_t)i, hash);
+        r = append_one(s, &events[i], s->seq + 1 + (int64_t)i, hash);
     if (r == 0)
         r = set_meta(s, "projected", s->seq + (int64_t)n);
     if (r == 0 && s->journal != s->journal_saved)
@@ -370,7 +383,7 @@ static int append_all(struct lb_store *s, const struct lb_append *entries, size_
     return r;
 }
 
-int lb_store_append(struct lb_store *s, const struct lb_append *entries, size_t n)
+int lb_store_append(struct lb_store *s, struct lb_event *events, size_t n)
 {
     char hash[LB_HASH_MAX];
     int64_t journal = s->journal;
@@ -379,7 +392,7 @@ int lb_store_append(struct lb_store *s, const struct lb_append *entries, size_t 
     if (r < 0)
         return r;
     memcpy(hash, s->hash, LB_HASH_MAX);
-    r = append_all(s, entries, n, hash);
+    r = append_all(s, events, n, hash);
     if (r == 0)
         r = execute(s, "COMMIT");
     if (r < 0) {
@@ -388,7 +401,7 @@ int lb_store_append(struct lb_store *s, const struct lb_append *entries, size_t 
     }
     s->journal_saved = journal;
     s->seq += (int64_t)n;
-    s->time = entries[n - 1].event->time;
+    s->time = events[n - 1].time;
     memcpy(s->hash, hash, LB_HASH_MAX);
     set_reserve_aside(s);
     return 0;
@@ -420,24 +433,14 @@ int lb_store_flush(struct lb_store *s)
 
 static int apply_row(void *userdata, int64_t seq, const char *hash, const char *json)
 {
-    struct lb_request **request = userdata, *next;
-    struct lb_event e;
-    unsigned effects;
+    LB_CLEANUP(lb_event_clear) struct lb_event e = { 0 };
     int r = lb_chain_decode(json, &e, NULL);
 
     (void)seq;
     (void)hash;
-    if (r < 0)
-        return r == -ENOMEM ? r : -EUCLEAN;
-    r = e.kind == LB_EVENT_ILLEGAL || e.kind == LB_EVENT_REFUSED ? 1 : lb_lifecycle_apply(*request, &e, &next, &effects);
-    lb_event_clear(&e);
-    if (r < 0)
-        return r == -ENOMEM ? r : -EUCLEAN;
-    if (r == 0) {
-        lb_request_free(*request);
-        *request = next;
-    }
-    return 0;
+    if (r == 0 && e.kind < LB_EVENT_REQUEST_MAX_)
+        r = lb_lifecycle_apply(userdata, &e);
+    return r < 0 && r != -ENOMEM ? -EUCLEAN : r;
 }
 
 int lb_store_load(struct lb_store *s, const char *id, struct lb_request **ret)

@@ -20,14 +20,8 @@ struct lb_store *lb_store_close(struct lb_store *store); /* NULL is fine; return
 /* The last event's seq (0: none) and time. */
 int64_t lb_store_last(const struct lb_store *store, struct lb_time *ret_time);
 
-/* One event to append, with the request it makes (NULL for the gate's own). */
-struct lb_append {
-    struct lb_event *event; /* seq is set on success */
-    const struct lb_request *request;
-};
-
-/* Appends all or nothing, in one durable commit. */
-int lb_store_append(struct lb_store *store, const struct lb_append *entries, size_t n);
+/* Appends all or nothing, in one durable commit; sets each event's seq on success. */
+int lb_store_append(struct lb_store *store, struct lb_event *events, size_t n);
 
 /* Gives the reserve back to the disk, for an append that must succeed; it is set aside again by the next one that
  * finds room. */

@@ -108,14 +108,11 @@ static bool ask(struct conversation *c)
 static enum lb_outcome wait_on(struct conversation *c, const char *text)
 {
     int64_t left = c->until - now_ms();
-    enum lb_outcome outcome = lb_outcome_get(
-        c->client, "org.lockbox.Login.Wait",
-        json_pack("{s:s, s:s, s:I}", "request", c->reply->request, "text", text, "seen", (json_int_t)c->reply->seen),
-        left < LAST_WORD_MS ? LAST_WORD_MS : (int)left, c->reply);
+    json_t *parameters = json_pack("{s:s, s:s, s:I}", "request", c->reply->request, "text", text, "seen",
+                                   (json_int_t)c->reply->seen);
 
-    if (outcome == LB_OUTCOME_TIMEOUT)
-        return LB_OUTCOME_WAITING;
-    return outcome == LB_OUTCOME_HANG_UP ? LB_OUTCOME_LOST : outcome;
+    return lb_outcome_get(c->client, "org.lockbox.Login.Wait", parameters,
+                          left < LAST_WORD_MS ? LAST_WORD_MS : (int)left, c->reply);
 }
 
 static enum lb_outcome await(struct conversation *c)
@@ -128,6 +125,10 @@ static enum lb_outcome await(struct conversation *c)
         if (!prompt(c, "Press Enter to wait: ", &typed))
             return begin(c, true);
         outcome = wait_on(c, typed);
+        if (outcome == LB_OUTCOME_TIMEOUT) /* the time is over, not the request */
+            return LB_OUTCOME_WAITING;
+        if (outcome == LB_OUTCOME_HANG_UP)
+            return LB_OUTCOME_LOST;
     }
     return outcome;
 }

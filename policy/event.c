@@ -120,7 +120,7 @@ const struct lb_event_class lb_event_classes[LB_EVENT_MAX_] = {
 };
 
 #define AT(member) offsetof(struct lb_event, member)
-#define STRING(member) { #member, LB_FIELD_STRING, AT(member), .max = 16384 }
+#define STRING(member) { #member, LB_FIELD_STRING, AT(member) }
 #define INT(member) { #member, LB_FIELD_INT, AT(member) }
 #define SPAN(member) { #member, LB_FIELD_INT, AT(member), .flags = LB_FIELD_SPAN }
 

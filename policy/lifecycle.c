@@ -99,7 +99,7 @@ static int set(char **member, const char *value)
     return 0;
 }
 
-/* --- what each kind of event changes, on a copy: a failure half-way harms nothing ----------------------------------- */
+/* --- what each kind of event changes; it has been checked, so that only memory can be lacking ---------------------- */
 
 static int on_begin(struct lb_request *r, const struct lb_event *e)
 {
@@ -176,11 +176,8 @@ static int on_message(struct lb_request *r, const struct lb_event *e)
 
 static int on_opened(struct lb_request *r, const struct lb_event *e)
 {
-    struct lb_session *s;
+    struct lb_session *s = lb_list_append(&r->sessions, sizeof(*s));
 
-    if (lb_request_session(r, e->pid, e->pid_started))
-        return -EINVAL;
-    s = lb_list_append(&r->sessions, sizeof(*s));
     if (!s)
         return -ENOMEM;
     s->session = e->session;
@@ -193,11 +190,7 @@ static int on_opened(struct lb_request *r, const struct lb_event *e)
 
 static int on_closed(struct lb_request *r, const struct lb_event *e)
 {
-    struct lb_session *s = lb_request_session(r, e->pid, e->pid_started);
-
-    if (!s)
-        return -EINVAL;
-    s->closed_at = e->time.wall;
+    lb_request_session(r, e->pid, e->pid_started)->closed_at = e->time.wall;
     return 0;
 }
 
@@ -249,8 +242,6 @@ static int on_receipt(struct lb_request *r, const struct lb_event *e)
 {
     struct lb_session *s = r->sessions.items;
 
-    if (e->left != 0)
-        return -EINVAL;
     for (size_t i = 0; i < r->sessions.n; i++)
         if (s[i].closed_at == 0)
             s[i].closed_at = e->time.wall;
@@ -283,30 +274,62 @@ static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const s
     [LB_EVENT_REVOKED] = on_receipt,
 };
 
-int lb_lifecycle_apply(const struct lb_request *r, const struct lb_event *e, struct lb_request **ret,
+/* --- what an event must not contradict ------------------------------------------------------------------------------- */
+
+static bool is_new_session(const struct lb_request *r, const struct lb_event *e)
+{
+    return !lb_request_session(r, e->pid, e->pid_started);
+}
+
+static bool is_open_session(const struct lb_request *r, const struct lb_event *e)
+{
+    return lb_request_session(r, e->pid, e->pid_started);
+}
+
+static bool is_nothing_left(const struct lb_request *r, const struct lb_event *e)
+{
+    (void)r;
+    return e->left == 0;
+}
+
+static bool (*const conditions[LB_EVENT_REQUEST_MAX_])(const struct lb_request *r, const struct lb_event *e) = {
+    [LB_EVENT_OPENED] = is_new_session,
+    [LB_EVENT_CLOSED] = is_open_session,
+    [LB_EVENT_COMPLETED] = is_nothing_left,
+    [LB_EVENT_ENDED] = is_nothing_left,
+    [LB_EVENT_REVOKED] = is_nothing_left,
+};
+
+int lb_lifecycle_check(const struct lb_request *r, int state, const struct lb_event *e, int *ret_next,
                        unsigned *ret_effects)
 {
-    struct lb_transition t = lb_lifecycle_step(r ? r->state : LB_STATE_NONE, e->kind);
-    struct lb_request *next;
-    int error = 0;
+    struct lb_transition t = lb_lifecycle_step(state, e->kind);
 
     if (t.next == LB_STATE_NONE)
         return -EPERM;
     if (!e->request || (r && !lb_streq(r->id, e->request)))
         return -EINVAL;
-    next = lb_request_copy(r);
-    if (!next)
-        return -ENOMEM;
-    if (changes[e->kind])
-        error = changes[e->kind](next, e);
-    if (error < 0) {
-        lb_request_free(next);
-        return error;
-    }
-    next->state = t.next;
-    if (!lb_state_is_open(t.next))
-        next->closed_at = e->time.wall;
-    *ret = next;
+    if (r && conditions[e->kind] && !conditions[e->kind](r, e))
+        return -EINVAL;
+    *ret_next = t.next;
     *ret_effects = t.effects;
+    return 0;
+}
+
+int lb_lifecycle_apply(struct lb_request **r, const struct lb_event *e)
+{
+    unsigned effects;
+    int next, error = lb_lifecycle_check(*r, *r ? (*r)->state : LB_STATE_NONE, e, &next, &effects);
+
+    if (error < 0)
+        return error;
+    if (!*r && !(*r = calloc(1, sizeof(**r))))
+        return -ENOMEM;
+    error = changes[e->kind] ? changes[e->kind](*r, e) : 0;
+    if (error < 0)
+        return error;
+    (*r)->state = next;
+    if (!lb_state_is_open(next))
+        (*r)->closed_at = e->time.wall;
     return 0;
 }

@@ -26,9 +26,15 @@ extern const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_M
 struct lb_transition lb_lifecycle_step(int state, int kind);
 
 /*
- * What one event makes of a request: a new request in *ret (NULL r: the first event of one) and what has to be done;
- * `r` is left as it is. -EPERM if the state does not allow the event, -EINVAL for an event that contradicts the
- * request, -ENOMEM. The only writer of struct lb_request.
+ * Whether an event may come to a request (NULL: the first one of a request) that is in `state`: *ret_next is the state
+ * after it, *ret_effects what has to be done. -EPERM if the state does not allow it, -EINVAL for an event that
+ * contradicts the request. Changes nothing: so an event is checked, committed, and only then applied.
  */
-int lb_lifecycle_apply(const struct lb_request *r, const struct lb_event *e, struct lb_request **ret,
+int lb_lifecycle_check(const struct lb_request *r, int state, const struct lb_event *e, int *ret_next,
                        unsigned *ret_effects);
+
+/*
+ * Checks and applies one event. *r is NULL for the first one of a request and is made then. What check refuses changes
+ * nothing; after -ENOMEM the request is good for lb_request_free alone. The only writer of struct lb_request.
+ */
+int lb_lifecycle_apply(struct lb_request **r, const struct lb_event *e);

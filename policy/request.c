@@ -208,19 +208,3 @@ struct lb_request *lb_request_free(struct lb_request *r)
     free(r);
     return NULL;
 }
-
-struct lb_request *lb_request_copy(const struct lb_request *r)
-{
-    struct lb_request *copy = calloc(1, sizeof(*copy));
-
-    if (!copy || !r)
-        return copy;
-    copy->decide_by = r->decide_by;
-    copy->use_by = r->use_by;
-    copy->not_after = r->not_after;
-    copy->warned = r->warned;
-    if (lb_fields_copy(lb_request_fields, copy, r) < 0 || lb_terms_copy(&copy->terms, &r->terms) < 0 ||
-        (r->entitled && !(copy->entitled = lb_strings_copy(r->entitled))))
-        return lb_request_free(copy);
-    return copy;
-}

@@ -70,6 +70,4 @@ int lb_request_due(const struct lb_request *r, const struct lb_time *now, int64_
 bool lb_request_is_for(const struct lb_request *r, const char *account, const char *engineer, const char *key,
                        const char *scope);
 
-/* A copy of its own; a new empty one for NULL. NULL: out of memory. */
-struct lb_request *lb_request_copy(const struct lb_request *r);
 struct lb_request *lb_request_free(struct lb_request *r); /* NULL is fine; returns NULL */

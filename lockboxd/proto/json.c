@@ -139,11 +139,11 @@ json_t *lb_json_pack(const struct lb_field *table, const void *base, unsigned fl
 
 /* --- JSON → struct --- */
 
-static int unpack_string(const struct lb_field *f, const json_t *value, char **ret)
+static int unpack_string(const struct lb_field *f, const json_t *value, unsigned flags, char **ret)
 {
-    size_t n = json_string_length(value);
+    size_t n = json_string_length(value), max = flags & LB_JSON_OURS ? SIZE_MAX : f->max ? f->max : STRING_MAX;
 
-    if (!json_is_string(value) || n > (f->max ? f->max : STRING_MAX) || strlen(json_string_value(value)) != n)
+    if (!json_is_string(value) || n > max || strlen(json_string_value(value)) != n)
         return -EINVAL;
     *ret = strdup(json_string_value(value));
     return *ret ? 0 : -ENOMEM;
@@ -198,7 +198,7 @@ static int unpack_enum(const struct lb_field *f, const json_t *value, int *ret)
     return -EINVAL;
 }
 
-static int unpack_strings(const struct lb_field *f, const json_t *value, char ***ret)
+static int unpack_strings(const struct lb_field *f, const json_t *value, unsigned flags, char ***ret)
 {
     size_t n = json_array_size(value);
     int r = 0;
@@ -209,7 +209,7 @@ static int unpack_strings(const struct lb_field *f, const json_t *value, char **
     if (!*ret)
         return -ENOMEM;
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = unpack_string(f, json_array_get(value, i), &(*ret)[i]);
+        r = unpack_string(f, json_array_get(value, i), flags, &(*ret)[i]);
     return r;
 }
 
@@ -237,7 +237,7 @@ static int unpack_member(const struct lb_field *f, const json_t *value, void *me
 {
     switch (f->type) {
     case LB_FIELD_STRING:
-        return unpack_string(f, value, member);
+        return unpack_string(f, value, flags, member);
     case LB_FIELD_INT:
         return unpack_int(f, value, flags, member);
     case LB_FIELD_BOOL:
@@ -246,7 +246,7 @@ static int unpack_member(const struct lb_field *f, const json_t *value, void *me
     case LB_FIELD_ENUM:
         return unpack_enum(f, value, member);
     case LB_FIELD_STRINGS:
-        return unpack_strings(f, value, member);
+        return unpack_strings(f, value, flags, member);
     case LB_FIELD_OBJECT:
         return lb_json_unpack(f->fields, value, member, flags, ret_name);
     case LB_FIELD_LIST:
@@ -306,9 +306,19 @@ int lb_json_unpack(const struct lb_field *table, const json_t *object, void *bas
 
 /* --- bytes --- */
 
+/* Measured first: json_dumps() may leave a key out when it cannot grow its buffer, and call that success. */
 char *lb_json_canonical(const json_t *value)
 {
-    return json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+    static const size_t flags = JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY;
+    size_t n = json_dumpb(value, NULL, 0, flags);
+    char *text = n > 0 ? malloc(n + 1) : NULL;
+
+    if (!text || json_dumpb(value, text, n, flags) != n) {
+        free(text);
+        return NULL;
+    }
+    text[n] = '\0';
+    return text;
 }
 
 /* jansson recurses for each level, and its own limit is its builder's choice: so depth is known before it begins. */

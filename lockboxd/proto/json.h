@@ -10,6 +10,8 @@ enum lb_json_flags {
     /* For people's programs: LB_FIELD_TIME as RFC 3339 UTC strings, LB_FIELD_SPAN in whole seconds (null for never).
      * Without it all are integers in microseconds, as the event log has them. */
     LB_JSON_PUBLIC = 1 << 0,
+    /* What we wrote ourselves: strings of any length. */
+    LB_JSON_OURS = 1 << 1,
 };
 
 /* A new object with the members that are not zero or empty (all LB_FIELD_ALWAYS ones too). NULL: out of memory, or a

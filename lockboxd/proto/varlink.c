@@ -174,7 +174,7 @@ static char *format(const char *kind, const char *name, const json_t *parameters
     if (json_object_set_new(message, "parameters", body) == 0 &&
         (!name || json_object_set_new(message, kind, json_string(name)) == 0) &&
         (!flag || json_object_set_new(message, flag, json_true()) == 0))
-        text = json_dumps(message, JSON_COMPACT);
+        text = lb_json_canonical(message);
     json_decref(message);
     if (text)
         *ret_size = strlen(text) + 1;

@@ -68,8 +68,8 @@ class Double:
             self.open.append(connection)
             try:
                 self._play(connection)
-            except OSError:  # the module left first
-                pass
+            except (OSError, ValueError):  # the module left first, or could not even ask properly
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _play(self, connection):
         buffer, n = b"", 0 if self.cycle else len(self.calls)

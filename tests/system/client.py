@@ -23,7 +23,7 @@ class Client:
     def __init__(self, appliance):
         self.appliance = appliance
 
-    def set_up(self, ports=(22, 2222)):
+    def set_up(self, ports=(22, 2222, 2201)):
         """Creates the user, lets him know the host's keys, and makes sshd trust the authorities' file."""
         box = self.appliance
         box.add_user(USER)

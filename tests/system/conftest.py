@@ -22,6 +22,16 @@ TOP = Path(__file__).resolve().parents[2]
 SUITES = ["bookworm", "trixie"]
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows what the machine wrote into its journal last."""
+    report = (yield).get_result()
+    machine = next((value for value in item.funcargs.values() if isinstance(value, Box)), None)
+    if report.failed and machine and machine.leader:
+        journal = machine.run("journalctl --boot --no-pager --lines=60", check=False).stdout
+        report.sections.append((f"journal of {machine.name}", journal))
+
+
 def booted(suite):
     if suite not in os.environ.get("SUITES", "").split():
         pytest.skip(f"{suite} is not in $SUITES")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """An appliance with lockbox set up as README tells an administrator to do it, and the people who play on it."""
 
+import json
+
 from appliance import Appliance
 from client import Client
 
@@ -21,6 +23,12 @@ PEOPLE = {
     "admin": ["sudo"],
 }
 
+# Whose keys the gated accounts have. A certificate is trusted where the vendor's authority made it.
+ENGINEERS = ["alice", "albert"]
+
+# What distinguishes the daemon's journal entries from those that anybody can write.
+OURS = {"_SYSTEMD_UNIT": "lockboxd.service", "_UID": "0"}
+
 POLICY = "/etc/lockbox/policy.d"
 STATE = "/var/lib/lockbox"
 
@@ -35,8 +43,9 @@ class Box(Appliance):
     def __init__(self, image, name):
         super().__init__(image, name)
         self.client = Client(self)
+        self.since = None  # the journal's cursor at the last reset()
 
-    def setup_lockbox(self, stage):
+    def install_lockbox(self, stage):
         """Installs the tree that `make install` made, and does what is left to an administrator."""
         self.install_tree(stage)
         self.run("systemd-sysusers")
@@ -48,13 +57,38 @@ class Box(Appliance):
         self.run("install", "-m", "0644", SSHD_SHIPPED, SSHD_DROP_IN)
         self.run("sshd", "-t")
         self.restart("ssh.service")
+
+    def setup_lockbox(self, stage):
+        """The same, with the people who play on it."""
+        self.install_lockbox(stage)
         for name, groups in PEOPLE.items():
             self.add_user(name, password(name), groups)
 
-    def policy(self, text, name="50-test.policy"):
-        """Writes a policy file and makes the daemon read it."""
+        for name in PEOPLE:
+            self.client.authorize(name, *ENGINEERS if GATED in PEOPLE[name] else [name])
+
+    def policy(self, text, name="50-test.policy", event="policy-loaded"):
+        """Writes a policy file and makes the daemon read it; returns the event that says so."""
+        before = self.status()["events"]
         self.write(f"{POLICY}/{name}", text)
         self.systemctl("reload-or-restart", "lockboxd.service")
+        return self.wait_event(event, lambda entry: int(entry["LOCKBOX_SEQ"]) > before)
+
+    def status(self):
+        return json.loads(self.ctl("status", "--json").stdout)
+
+    def events(self, **fields):
+        """The daemon's journal entries since the last reset(), oldest first."""
+        return self.journal(after=self.since, **OURS, **fields)
+
+    def wait_event(self, event, predicate=lambda entry: True, after=None, timeout=10.0, **fields):
+        """The first entry since the last reset() for this kind of event, waiting for it if need be."""
+        after = after or self.since
+        return self.wait_journal(predicate, after=after, timeout=timeout, LOCKBOX_EVENT=event, **OURS, **fields)
+
+    def story(self, request):
+        """The daemon's journal entries about a request, oldest first."""
+        return self.journal(LOCKBOX_REQUEST=request, **OURS)
 
     def ctl(self, *arguments, user=None, **options):
         """lockboxctl inside, not from a login session."""
@@ -73,5 +107,6 @@ class Box(Appliance):
             done
             rm -rf {STATE}/* {POLICY}/*
             systemctl reset-failed
-            systemctl start {' '.join(UNITS)}
         """)
+        self.since = self.journal_mark()
+        self.systemctl("start", *UNITS)

@@ -82,7 +82,7 @@ static void test_call(void **state)
     assert_int_equal(json_integer_value(json_object_get(reply.parameters, "x")), 1);
     lb_varlink_reply_clear(&reply);
     assert_true(recv(f->peer, bytes, sizeof(bytes), 0) > 0);
-    assert_string_equal(bytes, "{\"parameters\":{},\"method\":\"a.B\"}");
+    assert_string_equal(bytes, "{\"method\":\"a.B\",\"parameters\":{}}");
 }
 
 static void test_several_replies_in_one_piece(void **state)

@@ -104,6 +104,11 @@ static void test_lines_that_cannot_be_understood(void **state)
     (void)state;
     for (size_t i = 0; i < LB_ELEMENTS(lines); i++)
         check_refused(lines[i]);
+
+    char padded[] = PUBLICKEY EC384_PLAIN; /* ends in == */
+    check(padded, EC384_PRINT, "plain " EC384_PRINT, LB_PROOF_PLAIN);
+    padded[sizeof(padded) - 2] = 'A';
+    check_refused(padded);
 }
 
 /* --- blobs made by hand -------------------------------------------------------------------------------------------- */

@@ -27,7 +27,7 @@ static void test_globs(void **state)
         { "[^a-c]", "d", true }, { "[]]", "]", true }, { "[]a]", "a", true }, { "[!]]", "]", false }, { "[a-]", "-", true },
         { "[-a]", "-", true }, { "[a-]x", "bx", false }, { "[\u00e0-\u00ff]", "\u00e9", true }, { "[\u00e0-\u00ff]", "e", false },
         { "[!a]", "", false }, { "*[0-9]", "web12", true }, { "*[0-9]", "web", false },
-        { "a\\b", "a\\b", true }, { "\\*", "*", false }, { "\u00e9", "\u00e8", false }, { "\xFF", "\xFE", false },
+        { "a\\b", "a\\b", true }, { "\\*", "*", false }, { "\u00e9", "\u00e8", false }, { "*[!\u00e9]x", "\u00e9x", false }, { "\xFF", "\xFE", false },
     };
 
     (void)state;
@@ -208,7 +208,7 @@ static void test_identity_lists(void **state)
 {
     static const struct list_case cases[] = {
         { "*@vendor.example", "anna@vendor.example", true }, { "*@vendor.example", "anna@other.example", false },
-        { "*@vendor.example", "", false }, { "*", "", false }, { "*", "x", true }, { "!*@other.example", "", true },
+        { "*@vendor.example", "", false }, { "*", "", false }, { "**", "", false }, { "*", "x", true }, { "!*@other.example", "", true },
         { "!*@other.example", "x@other.example", false }, { "Anna?Smith", "Anna Smith", true },
     };
 
@@ -266,6 +266,7 @@ static void test_names_and_groups_of_a_list(void **state)
     (void)state;
     assert_true(lb_pattern_list_names(list, "su"));
     assert_false(lb_pattern_list_names(list, "sshd")); /* fits, but by a glob */
+    assert_false(lb_pattern_list_names(list, "s*"));
     assert_false(lb_pattern_list_names(list, "sudo"));
     assert_false(lb_pattern_list_names(list, "one"));
     assert_string_equal(lb_pattern_list_group(list, 0), "one");

@@ -264,13 +264,13 @@ static void test_format(void **state)
 
     (void)state;
     assert_bytes(lb_varlink_format_call("a.B", parameters, false, &n), &n,
-                 "{\"parameters\":{\"a\":\"\xc3\xa4\\n\"},\"method\":\"a.B\"}");
+                 "{\"method\":\"a.B\",\"parameters\":{\"a\":\"\xc3\xa4\\n\"}}");
     assert_bytes(lb_varlink_format_call("a.B", NULL, true, &n), &n,
-                 "{\"parameters\":{},\"method\":\"a.B\",\"more\":true}");
+                 "{\"method\":\"a.B\",\"more\":true,\"parameters\":{}}");
     assert_bytes(lb_varlink_format_reply(NULL, false, &n), &n, "{\"parameters\":{}}");
     assert_bytes(lb_varlink_format_reply(parameters, true, &n), &n,
-                 "{\"parameters\":{\"a\":\"\xc3\xa4\\n\"},\"continues\":true}");
-    assert_bytes(lb_varlink_format_error("a.E", NULL, &n), &n, "{\"parameters\":{},\"error\":\"a.E\"}");
+                 "{\"continues\":true,\"parameters\":{\"a\":\"\xc3\xa4\\n\"}}");
+    assert_bytes(lb_varlink_format_error("a.E", NULL, &n), &n, "{\"error\":\"a.E\",\"parameters\":{}}");
     assert_int_equal(parameters->refcount, 1);
     json_decref(parameters);
 }

@@ -1,0 +1,144 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Checks what the compiler does not: which room includes which, what the module exports and needs, man pages, scripts.
+#
+#   tests/lint.sh
+#
+# Says nothing of what is in order. cppcheck and mandoc are used where they are installed.
+set -u
+
+cd "$(dirname "$0")/.." || exit 1
+: "${BUILD=build}"
+wrong=$(mktemp)
+trap 'rm -f "$wrong"' EXIT
+
+# Remembers each line of standard input as a mistake: "what: line".
+complain() {
+    sed "s|^|$1: |" | tee -a "$wrong"
+}
+
+# --- includes: arrows point inwards -----------------------------------------------------------------------------------
+
+# "file:line:header" of what the given files include; ours as written, the system's in <>.
+includes() {
+    grep -HnE '^ *# *include' "$@" | sed -nE 's/^([^:]*:[0-9]+): *# *include *"([^"]*)".*/\1:\2/p
+                                              s/^([^:]*:[0-9]+): *# *include *(<[^>]*>).*/\1:\2/p'
+}
+
+# only WHO ERE FILE…: of our own headers WHO includes only what the pattern matches.
+only() {
+    who=$1 allowed=$2
+    shift 2
+    includes "$@" | grep -v ':<' | grep -vE ":($allowed)\$" | complain "$who must not include this"
+}
+
+# never WHO ERE FILE…: of the system's headers WHO includes none that the pattern matches.
+never() {
+    who=$1 forbidden=$2
+    shift 2
+    includes "$@" | grep -E ":<($forbidden)" | complain "$who must not include this"
+}
+
+pure='systemd/|sqlite3|curl/|syslog|jansson|security/|openssl/|sys/socket|sys/un|sys/ioctl|fcntl|poll|pthread|signal|pwd|grp'
+only policy 'policy/.*' policy/*.[ch]
+never policy "$pure" policy/*.[ch]
+
+only proto '(policy|lockboxd/proto)/.*' lockboxd/proto/*.[ch]
+never proto 'systemd/|sqlite3|curl/|syslog|security/|openssl/' lockboxd/proto/*.[ch]
+
+only pam_lockbox '(pam_lockbox|policy|lockboxd/proto)/.*' pam_lockbox/*.[ch]
+never pam_lockbox 'systemd/|sqlite3|curl/|openssl/|pthread|signal' pam_lockbox/*.[ch]
+
+only ctl '(policy|lockboxd/proto|lockboxd/ctl)/.*|lockboxd/(policy_files|people)\.h' lockboxd/ctl/*.[ch]
+never ctl 'systemd/|sqlite3|curl/|security/' lockboxd/ctl/*.[ch]
+
+# What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
+for room in store journal systemd reaper sessions terminals people signer; do
+    [ -e "lockboxd/$room.c" ] || continue
+    more=
+    [ "$room" = journal ] && more='|store'
+    only "$room" "(policy|lockboxd/proto)/.*|lockboxd/($room|chain|proc|clock|log$more)\\.h" "lockboxd/$room".[ch]
+done
+only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(chain|proc|clock|log|peer|answer|policy_files)\.h' \
+    lockboxd/chain.[ch] lockboxd/proc.[ch] lockboxd/clock.[ch] lockboxd/log.[ch] lockboxd/peer.[ch] \
+    lockboxd/answer.[ch] lockboxd/policy_files.[ch]
+
+# The gate and its logic are called by the server, never the other way round.
+for room in gate recover effects reaped login decide rights; do
+    includes lockboxd/$room.[ch] 2>/dev/null | grep -E ':lockboxd/(server|verbs|daemon|config|ctl/.*)\.h$' |
+        complain "$room must not include this"
+done
+
+# A library has one home.
+home() {
+    includes policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] | grep -E ":<$1" | grep -vE "^($2):" |
+        complain "$1 belongs to $2"
+}
+home sqlite3 'lockboxd/store\.c'
+home openssl/ 'lockboxd/chain\.c'
+home systemd/sd-journal 'lockboxd/journal\.c'
+home systemd/sd-bus 'lockboxd/systemd\.c'
+home curl/ 'lockboxd/courier/.*'
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+sources="$(ls policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] tests/*/*.[ch])"
+scripts="$(grep -lE '^#! */bin/(ba)?sh' tests/*.sh tests/*/*.sh .ci/* packaging/*/* 2>/dev/null)"
+pythons="$(ls tests/*/*.py)"
+# shellcheck disable=SC2086
+{
+    for f in $sources $scripts $pythons; do
+        head -n 3 "$f" | grep -q 'SPDX-License-Identifier: LGPL-2.1-or-later' || echo "$f"
+    done | complain 'no licence line'
+    grep -HnP '\t|[ \t]+$' $sources | cut -c1-100 | complain 'tab or trailing blank'
+    grep -Hn 'system(\|strcpy(\|strcat(\|sprintf(\|gets(\|alloca(' $(ls policy/*.c pam_lockbox/*.c lockboxd/*.c lockboxd/*/*.c) |
+        grep -vE '(sn|as|f|v)printf\(|fgets\(' | complain 'a function that nobody uses safely'
+}
+
+for f in $scripts; do
+    sh -n "$f" 2>&1 | complain 'shell'
+done
+# shellcheck disable=SC2086
+${PYTHON:-/usr/bin/python3} -c 'import ast, sys
+for name in sys.argv[1:]:
+    try:
+        ast.parse(open(name).read(), name)
+    except SyntaxError as e:
+        print(f"{name}:{e.lineno}: {e.msg}")' $pythons | complain python
+
+if command -v mandoc >/dev/null; then
+    mandoc -T lint -W warning packaging/man/*.[1-8] 2>&1 | sed 's/^mandoc: //' | complain man
+fi
+
+# --- static checks ----------------------------------------------------------------------------------------------------
+
+# Off: what cppcheck does not see through (json_auto_t, references taken over, cleanup attributes) or warns of although
+# it cannot happen.
+if command -v cppcheck >/dev/null; then
+    cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr -I. -D_GNU_SOURCE \
+        -DLB_VERSION='"0"' -DLB_LIBEXECDIR='"/"' -DLB_SBINDIR='"/"' \
+        '-Djson_array_foreach(a,i,v)=for(i=0;i<json_array_size(a)&&(v=json_array_get(a,i));i++)' \
+        '-Djson_object_foreach(o,k,v)=for(k=json_object_iter_key(json_object_iter(o));k&&(v=json_object_get(o,k));k=0)' \
+        --suppress=missingIncludeSystem --suppress=memleak --suppress=nullPointerRedundantCheck \
+        --suppress=nullPointer --suppress=legacyUninitvar \
+        --template='{file}:{line}: {severity}: {message} [{id}]' --template-location='' \
+        policy lockboxd pam_lockbox 2>&1 | sed '/^$/d' | complain cppcheck
+fi
+
+# --- the module -------------------------------------------------------------------------------------------------------
+
+# Who loads it gets six names (or fewer) and three libraries, nothing that could clash with a host program's own.
+module=$BUILD/pam_lockbox.so
+if ${MAKE:-make} -s BUILD="$BUILD" "$module" >&2; then
+    wanted='pam_sm_acct_mgmt pam_sm_authenticate pam_sm_close_session pam_sm_open_session pam_sm_setcred'
+    exported=$(nm -D --defined-only "$module" | awk '{ print $NF }' | sort | xargs)
+    [ "$exported" = "$wanted" ] || echo "$module: $exported" | complain 'exports'
+    needed=$(readelf -d "$module" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort | xargs)
+    [ "$needed" = 'libc.so.6 libjansson.so.4 libpam.so.0' ] || echo "$module: $needed" | complain 'needs'
+    readelf -lW "$module" | grep -q 'GNU_STACK.*RWE' && echo "$module" | complain 'executable stack'
+    readelf -d "$module" | grep -q TEXTREL && echo "$module" | complain 'text relocations'
+else
+    echo "$module" | complain 'cannot be built'
+fi
+
+[ ! -s "$wrong" ]
