@@ -41,3 +41,9 @@ static inline int lb_streq(const char *a, const char *b)
 {
     return strcmp(a ? a : "", b ? b : "") == 0;
 }
+
+/* A copy, or NULL for nothing (and when out of memory). */
+static inline char *lb_dup(const char *s)
+{
+    return s && *s ? strdup(s) : NULL;
+}

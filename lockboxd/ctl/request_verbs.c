@@ -70,20 +70,28 @@ static const char *period(const struct lb_ctl *ctl, const json_t *request, char 
     return buf;
 }
 
+static json_t *with_note(const struct lb_ctl *ctl)
+{
+    return json_pack("{s:s, s:s*}", "id", ctl->id, "note", ctl->options[LB_OPTION_NOTE]);
+}
+
+static json_t *with_span(json_t *parameters, int64_t seconds)
+{
+    if (parameters && seconds)
+        json_object_set_new(parameters, "for", json_integer(seconds));
+    return parameters;
+}
+
 int verb_approve(struct lb_ctl *ctl)
 {
     LB_JSON json_t *request = NULL;
-    json_t *parameters = NULL;
     char rest[160];
     int64_t seconds = 0;
     int r = lb_ctl_option_span(ctl, &seconds);
 
     if (r != LB_EXIT_DONE)
         return r;
-    parameters = json_pack("{s:s, s:s*}", "id", ctl->id, "note", ctl->options[LB_OPTION_NOTE]);
-    if (parameters && seconds)
-        json_object_set_new(parameters, "for", json_integer(seconds));
-    r = act(ctl, LB_ACCESS "Approve", parameters, &request);
+    r = act(ctl, LB_ACCESS "Approve", with_span(with_note(ctl), seconds), &request);
     if (r == LB_EXIT_DONE)
         say_done(ctl, "Approved", request, period(ctl, request, rest, sizeof(rest)));
     return r;
@@ -92,8 +100,7 @@ int verb_approve(struct lb_ctl *ctl)
 int verb_deny(struct lb_ctl *ctl)
 {
     LB_JSON json_t *request = NULL;
-    int r = act(ctl, LB_ACCESS "Deny",
-                json_pack("{s:s, s:s*}", "id", ctl->id, "note", ctl->options[LB_OPTION_NOTE]), &request);
+    int r = act(ctl, LB_ACCESS "Deny", with_note(ctl), &request);
 
     if (r == LB_EXIT_DONE)
         say_done(ctl, "Denied", request, "");
@@ -137,8 +144,7 @@ static int end(struct lb_ctl *ctl, const char *method, json_t *parameters, const
 
 int verb_revoke(struct lb_ctl *ctl)
 {
-    return end(ctl, LB_ACCESS "Revoke",
-               json_pack("{s:s, s:s*}", "id", ctl->id, "note", ctl->options[LB_OPTION_NOTE]), "Revoked");
+    return end(ctl, LB_ACCESS "Revoke", with_note(ctl), "Revoked");
 }
 
 int verb_done(struct lb_ctl *ctl)
@@ -167,16 +173,18 @@ static int wait(struct lb_ctl *ctl)
 int verb_request(struct lb_ctl *ctl)
 {
     LB_JSON json_t *request = NULL;
+    json_t *parameters = NULL;
     char decide_by[LB_HUMAN_MAX], rest[160] = "";
     bool waiting = false;
     int64_t seconds = 0;
     int r = lb_ctl_option_span(ctl, &seconds);
 
-    if (r == LB_EXIT_DONE)
-        r = act(ctl, LB_ACCESS "Request",
-                json_pack("{s:s*, s:s*, s:s*, s:s*}", "ticket", ctl->options[LB_OPTION_TICKET],
-                          "reason", ctl->options[LB_OPTION_REASON], "scope", ctl->options[LB_OPTION_SCOPE],
-                          "for", ctl->options[LB_OPTION_FOR]), &request);
+    if (r != LB_EXIT_DONE)
+        return r;
+    parameters = with_span(json_pack("{s:s*, s:s*, s:s*}", "ticket", ctl->options[LB_OPTION_TICKET],
+                                     "reason", ctl->options[LB_OPTION_REASON],
+                                     "scope", ctl->options[LB_OPTION_SCOPE]), seconds);
+    r = act(ctl, LB_ACCESS "Request", parameters, &request);
     if (r != LB_EXIT_DONE)
         return r;
     waiting = lb_show_is_one_of(lb_ctl_string(request, "state"), "review pending");

@@ -168,7 +168,8 @@ static void when(struct card *card, const json_t *request)
     if (is_in(request, "approved"))
         moment(card, "Use by", request, "use_by");
     moment(card, "Began", request, "not_before");
-    moment(card, is_in(request, "active paused") ? "Ends" : "End due", request, "not_after");
+    if (is_in(request, "active paused"))
+        moment(card, "Ends", request, "not_after");
     line(card, "Rule", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "rule"));
     line(card, "Basis", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "basis"));
     line(card, "Previous", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "previous"));

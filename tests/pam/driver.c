@@ -30,6 +30,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LIST_MAX 64
@@ -45,7 +46,9 @@ static struct {
     struct list items, env, say, accounts, groups, fail, stages;
     const char *loginuid;
     bool mute, hurry, sweep, onward;
-    int big; /* least buffer that the account database takes */
+    int big;  /* least buffer that the account database takes */
+    int tick; /* ms that pass between two looks at the boot clock */
+    int64_t later; /* ms since boot that never were */
 } arg;
 
 /* Calls that fail: the k-th of the fallible ones while armed, or all from then on. */
@@ -251,6 +254,18 @@ ssize_t send(int fd, const void *bytes, size_t n, int flags)
 ssize_t recv(int fd, void *bytes, size_t n, int flags)
 {
     return fails("recv", ECONNRESET) ? -1 : REAL(recv)(fd, bytes, n, flags);
+}
+
+/* --later, --tick: time passes without anybody having to wait for it. */
+int clock_gettime(clockid_t clock, struct timespec *ts)
+{
+    int r = REAL(clock_gettime)(clock, ts);
+
+    if (clock == CLOCK_BOOTTIME) {
+        ts->tv_sec += arg.later / 1000;
+        arg.later += arg.tick;
+    }
+    return r;
 }
 
 /* --hurry: nobody is waited for longer than it takes a server on the same machine to answer. */
@@ -459,7 +474,7 @@ static bool take(const char *text, const char *prefix, struct list *list)
 
 int main(int argc, char **argv)
 {
-    struct list flags = {}, loginuid = {}, big = {};
+    struct list flags = {}, loginuid = {}, numbers[3] = {};
 
     if (argc < 5) {
         fprintf(stderr, "usage: %s CONFDIR SERVICE USER [OPTION…] STAGE…\n", argv[0]);
@@ -472,8 +487,8 @@ int main(int argc, char **argv)
         if (!(take(argv[i], "--item=", &arg.items) || take(argv[i], "--env=", &arg.env) ||
               take(argv[i], "--say=", &arg.say) || take(argv[i], "--account=", &arg.accounts) ||
               take(argv[i], "--group=", &arg.groups) || take(argv[i], "--fail=", &arg.fail) ||
-              take(argv[i], "--loginuid=", &loginuid) || take(argv[i], "--big=", &big) ||
-              take(argv[i], "--", &flags)))
+              take(argv[i], "--loginuid=", &loginuid) || take(argv[i], "--big=", &numbers[0]) ||
+              take(argv[i], "--tick=", &numbers[1]) || take(argv[i], "--later=", &numbers[2]) || take(argv[i], "--", &flags)))
             take(argv[i], "", &arg.stages);
     }
     for (int i = 0; i < flags.n; i++) {
@@ -483,7 +498,9 @@ int main(int argc, char **argv)
         arg.sweep = arg.sweep || strcmp(flags.items[i], "sweep") == 0;
     }
     arg.loginuid = loginuid.items[0];
-    arg.big = big.n ? atoi(big.items[0]) : 0;
+    arg.big = numbers[0].n ? atoi(numbers[0].items[0]) : 0;
+    arg.tick = numbers[1].n ? atoi(numbers[1].items[0]) : 0;
+    arg.later = numbers[2].n ? atoi(numbers[2].items[0]) : 0;
     if (arg.sweep)
         sweep();
     else

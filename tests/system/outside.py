@@ -16,10 +16,10 @@ HOST = "appliance"
 
 # The appliance's first process, by the number that it has where this is run, whatever namespaces that is in.
 CONNECT = """#!/bin/sh
-# Joins standard input and output to a port of the machine that `make demo` has booted.
+# Connects to a port of the machine that `make demo` has booted, and hands the connection to ssh.
 for pid in $(cat {procs} 2>/dev/null); do
     grep -qs '^NSpid:.*[[:space:]]1$' "/proc/$pid/status" || continue
-    exec nsenter --target "$pid" --all nc 127.0.0.1 "$1"
+    exec nsenter --target "$pid" --all nc -F 127.0.0.1 "$1"
 done
 echo 'The machine cannot be entered: is the demo running, and are you root?' >&2
 exit 1
@@ -27,6 +27,7 @@ exit 1
 
 SSH_CONFIG = """Host {host}
     ProxyCommand {connect} %p
+    ProxyUseFdpass yes
     HostKeyAlias {host}
     UserKnownHostsFile "{directory}/known_hosts"
     GlobalKnownHostsFile none

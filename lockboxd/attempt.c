@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lockboxd/attempt.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lockboxd/people.h"
+#include "lockboxd/proc.h"
+#include "policy/text.h"
+
+void lb_attempt_clear(struct lb_attempt *a)
+{
+    free(a->account);
+    free(a->rhost);
+    lb_identity_clear(&a->identity);
+    lb_strings_free(a->groups);
+}
+
+static int copy_identity(const struct lb_request *r, struct lb_identity *ret)
+{
+    struct lb_identity id = { strdup(r->engineer), strdup(r->key ? r->key : ""), 0 };
+
+    if (!id.engineer || !id.key) {
+        lb_identity_clear(&id);
+        return -ENOMEM;
+    }
+    id.proof = (strstr(id.key, "certificate") ? LB_PROOF_CERTIFICATE : 0) |
+               (strstr(id.key, "hardware") ? LB_PROOF_HARDWARE : 0);
+    if (!id.proof && *id.key)
+        id.proof = LB_PROOF_PLAIN;
+    *ret = id;
+    return 0;
+}
+
+/* sshd says who proved what; inside a gated session it is that session's engineer; else nobody knows. */
+static int find_identity(struct lb_attempt *a)
+{
+    const struct lb_live *from = NULL;
+
+    if (lb_attempt_is_sshd(a))
+        return lb_identity_parse(a->login->auth_info, &a->identity);
+    if (a->peer->session != LB_AUDIT_UNSET)
+        from = lb_gate_find_session(a->gate, a->peer->session);
+    if (from && lb_streq(from->request->account, a->account))
+        return copy_identity(from->request, &a->identity);
+    return lb_identity_parse(NULL, &a->identity);
+}
+
+static int find_groups(struct lb_attempt *a)
+{
+    LB_FREE const char **asked = lb_rules_groups(a->gate->policy);
+
+    return asked ? lb_people_groups(a->account, a->gid, asked, &a->groups) : -ENOMEM;
+}
+
+static void decide(struct lb_attempt *a)
+{
+    const struct lb_facts facts = {
+        .account = a->account,
+        .service = a->login->service,
+        .scope = a->login->scope,
+        .rhost = a->rhost,
+        .proof = a->identity.proof,
+        .identity = a->identity.proof & LB_PROOF_CERTIFICATE ? a->identity.engineer : "",
+        .groups = a->groups,
+    };
+
+    a->verdict = lb_rules_decide(a->gate->policy, &facts);
+}
+
+/* Learns all there is to know. -ENOENT: no such account. */
+int lb_attempt_fill(struct lb_attempt *a, struct lb_gate *g, const struct lb_peer *peer, const struct lb_login *l)
+{
+    int r;
+
+    *a = (struct lb_attempt){ .gate = g, .peer = peer, .login = l };
+    if (lb_gate_problem(g))
+        return -EIO;
+    r = lb_people_account(l->account, &a->account, &a->uid, &a->gid);
+    if (r < 0)
+        return r;
+    a->rhost = lb_text_clean(l->rhost, LB_NAME_MAX);
+    if (!a->rhost)
+        return -ENOMEM;
+    a->foreign = !lb_attempt_is_sshd(a) && peer->loginuid != LB_AUDIT_UNSET && peer->loginuid != (int64_t)a->uid;
+    r = find_identity(a);
+    if (r == 0)
+        r = find_groups(a);
+    if (r == 0)
+        decide(a);
+    return r;
+}
+
+/* --- refusing -------------------------------------------------------------------------------------------------------- */
+
+/* A refusal is recorded (when the disk allows) and said. */
+int lb_attempt_refuse(const struct lb_attempt *a, struct lb_answer *ret, const char *format, ...)
+{
+    struct lb_event e = { .kind = LB_EVENT_REFUSED };
+    LB_FREE char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
+    va_end(args);
+    e.account = lb_dup(a->account ? a->account : a->login->account);
+    e.engineer = lb_dup(a->identity.engineer ? a->identity.engineer : LB_ENGINEER_UNPROVEN);
+    e.service = lb_text_clean(a->login->service, LB_NAME_MAX);
+    e.scope = lb_text_clean(a->login->scope, LB_NAME_MAX);
+    e.rhost = lb_dup(a->rhost);
+    e.note = lb_dup(text);
+    lb_gate_note(a->gate, &e);
+    lb_answer_say(ret, LB_ANSWER_DENIED, "%s", text ? text : "Refused.");
+    return 0;
+}
+
+/* What the rules forbid outright. True if the login is refused. */
+bool lb_attempt_forbidden(const struct lb_attempt *a, struct lb_answer *ret)
+{
+    const struct lb_rule *rule = a->verdict.rule;
+
+    if (a->verdict.action == LB_ACTION_DENY) {
+        lb_attempt_refuse(a, ret, "The policy denies this login (%s%s%s).", rule ? rule->file : "no rules",
+               rule && rule->description ? ": " : "", rule && rule->description ? rule->description : "");
+        return true;
+    }
+    if (a->foreign && !a->verdict.service_named) {
+        lb_attempt_refuse(a, ret, "%s to a gated account needs a rule that names Service=%s.", a->login->service,
+               a->login->service);
+        return true;
+    }
+    return false;
+}
+
+/* --- finding --------------------------------------------------------------------------------------------------------- */
+
+bool lb_attempt_is_for(const struct lb_attempt *a, const struct lb_request *r)
+{
+    return lb_request_is_for(r, a->account, a->identity.engineer, a->identity.key, a->login->scope);
+}
+
+/* Of several accesses the one that ends last; one that runs before one that waits to begin. */
+static bool is_better(const struct lb_request *r, const struct lb_request *than)
+{
+    bool runs = r->state == LB_STATE_ACTIVE, ran = than->state == LB_STATE_ACTIVE;
+
+    return runs != ran ? runs : r->not_after.wall > than->not_after.wall;
+}
+
+struct lb_live *lb_attempt_access(const struct lb_attempt *a)
+{
+    struct lb_live *best = NULL;
+
+    for (size_t i = 0; i < a->gate->n_live; i++) {
+        struct lb_live *live = a->gate->live[i];
+
+        if (!lb_state_is_waiting(live->request->state) && lb_attempt_is_for(a, live->request) &&
+            (!best || is_better(live->request, best->request)))
+            best = live;
+    }
+    return best;
+}
+
+/* The waiting request with this ticket; without one, a proven engineer's only one. */
+struct lb_live *lb_attempt_waiting(const struct lb_attempt *a, const char *ticket)
+{
+    struct lb_live *found = NULL;
+
+    for (size_t i = 0; i < a->gate->n_live; i++) {
+        struct lb_live *live = a->gate->live[i];
+
+        if (!lb_state_is_waiting(live->request->state) || !lb_attempt_is_for(a, live->request))
+            continue;
+        if (ticket && !lb_streq(ticket, live->request->ticket))
+            continue;
+        if (found || (!ticket && !a->identity.proof))
+            return ticket ? live : NULL;
+        found = live;
+    }
+    return found;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How a request comes about: what has to be said, what is made of it, and what a rule lets in without. */
+#pragma once
+
+#include "lockboxd/attempt.h"
+
+/* Asks for what the rule wants; `problem` says what was wrong with the last answers, or NULL. -ENOMEM. */
+int lb_make_ask(const struct lb_attempt *a, struct lb_answer *ret, const char *problem);
+
+/* Checks what was said and makes the request (or finds the one with that ticket), asks again, or refuses. *ret_live is
+ * the request; it is left alone otherwise. -errno: the daemon's own trouble. */
+int lb_make_request(const struct lb_attempt *a, const struct lb_words *w, struct lb_answer *ret,
+                    struct lb_live **ret_live);
+
+/* A rule lets it in: a request of the same shape that begins at once, unless another engineer is on the account. */
+int lb_make_permitted(const struct lb_attempt *a, struct lb_answer *ret, struct lb_live **ret_live);
