@@ -54,9 +54,9 @@ static int find_groups(struct lb_attempt *a)
     return asked ? lb_people_groups(a->account, a->gid, asked, &a->groups) : -ENOMEM;
 }
 
-static void decide(struct lb_attempt *a)
+struct lb_facts lb_attempt_facts(const struct lb_attempt *a)
 {
-    const struct lb_facts facts = {
+    return (struct lb_facts){
         .account = a->account,
         .service = a->login->service,
         .scope = a->login->scope,
@@ -65,6 +65,11 @@ static void decide(struct lb_attempt *a)
         .identity = a->identity.proof & LB_PROOF_CERTIFICATE ? a->identity.engineer : "",
         .groups = a->groups,
     };
+}
+
+static void decide(struct lb_attempt *a)
+{
+    struct lb_facts facts = lb_attempt_facts(a);
 
     a->verdict = lb_rules_decide(a->gate->policy, &facts);
 }
@@ -141,12 +146,13 @@ bool lb_attempt_is_for(const struct lb_attempt *a, const struct lb_request *r)
     return lb_request_is_for(r, a->account, a->identity.engineer, a->identity.key, a->login->scope);
 }
 
-/* Of several accesses the one that ends last; one that runs before one that waits to begin. */
+/* Of several accesses the one that runs, then the one that waits to begin; of those the one that ends last. */
 static bool is_better(const struct lb_request *r, const struct lb_request *than)
 {
-    bool runs = r->state == LB_STATE_ACTIVE, ran = than->state == LB_STATE_ACTIVE;
+    static const int rank[LB_STATE_MAX_] = { [LB_STATE_ACTIVE] = 3, [LB_STATE_APPROVED] = 2, [LB_STATE_PAUSED] = 1 };
 
-    return runs != ran ? runs : r->not_after.wall > than->not_after.wall;
+    return rank[r->state] != rank[than->state] ? rank[r->state] > rank[than->state]
+                                               : r->not_after.wall > than->not_after.wall;
 }
 
 struct lb_live *lb_attempt_access(const struct lb_attempt *a)

@@ -24,6 +24,9 @@ struct lb_attempt {
 int lb_attempt_fill(struct lb_attempt *a, struct lb_gate *gate, const struct lb_peer *peer, const struct lb_login *login);
 void lb_attempt_clear(struct lb_attempt *a);
 
+/* As the rules ask for it; borrowed from the attempt. */
+struct lb_facts lb_attempt_facts(const struct lb_attempt *a);
+
 static inline bool lb_attempt_is_sshd(const struct lb_attempt *a)
 {
     return lb_streq(a->login->service, "sshd");

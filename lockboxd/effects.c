@@ -115,8 +115,7 @@ static bool is_alone(const struct lb_live *live)
     for (size_t i = 0; i < g->n_live; i++) {
         const struct lb_request *r = g->live[i]->request;
 
-        if (g->live[i] != live && r->uid == live->request->uid && lb_request_open_sessions(r) > 0 &&
-            lb_state_is_access(r->state))
+        if (g->live[i] != live && r->uid == live->request->uid && r->sessions.n > 0 && lb_state_is_access(r->state))
             return false;
     }
     return true;

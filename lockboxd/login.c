@@ -35,6 +35,23 @@ void lb_login_look(struct lb_live *live, struct lb_answer *ret)
     ret->seen = live->gate->store ? lb_store_last(live->gate->store, NULL) : 0;
 }
 
+/* Whether a rule would permit this login to some key: account does not know the key yet. */
+static bool is_permitted_to_some(const struct lb_attempt *a)
+{
+    const struct lb_ruleset *set = a->gate->policy;
+
+    for (size_t i = 0; i < set->n; i++) {
+        struct lb_rule rule = set->rules[i];
+        struct lb_ruleset one = { &rule, 1, set->defaults };
+        struct lb_facts facts = lb_attempt_facts(a);
+
+        rule.match[LB_MATCH_KEY] = rule.match[LB_MATCH_IDENTITY] = NULL;
+        if (rule.action == LB_ACTION_PERMIT && lb_rules_decide(&one, &facts).action == LB_ACTION_PERMIT)
+            return true;
+    }
+    return false;
+}
+
 /* Somebody has access whom account cannot name yet: session will know and decide again. */
 static bool is_provisional(const struct lb_attempt *a, const struct lb_words *w)
 {
@@ -47,7 +64,7 @@ static bool is_provisional(const struct lb_attempt *a, const struct lb_words *w)
             (r->state == LB_STATE_ACTIVE || r->state == LB_STATE_APPROVED))
             return true;
     }
-    return false;
+    return is_permitted_to_some(a);
 }
 
 /* What there is already for this login: an access, or a request that waits. */

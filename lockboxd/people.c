@@ -10,13 +10,15 @@
 
 #define BUFFER_MAX (16 * 1024 * 1024) /* a group of some hundred thousand members */
 
-/* Calls a get…_r function with a buffer that grows until the answer fits. */
+/* Calls a get…_r function with a buffer that grows until the answer fits. Where no backend could be asked glibc returns
+ * errno as it was before: not 0, which would be "not found". */
 #define LOOKUP(call, buffer, size, result)                                   \
     ({                                                                       \
         int error_ = ERANGE;                                                 \
         for ((size) = 4096; error_ == ERANGE && (size) <= BUFFER_MAX; (size) *= 4) { \
             free(buffer);                                                    \
             (buffer) = malloc(size);                                         \
+            errno = EIO;                                                     \
             error_ = (buffer) ? (call) : ENOMEM;                             \
         }                                                                    \
         error_ ? -error_ : (result) ? 0 : -ENOENT;                           \

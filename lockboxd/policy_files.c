@@ -17,7 +17,10 @@
 #define FILE_MAX_BYTES (1024 * 1024)
 
 const char *const lb_policy_directories[] = {
-    "/usr/lib/lockbox/policy.d", "/run/lockbox/policy.d", "/etc/lockbox/policy.d", NULL,
+    "/usr/lib/lockbox/policy.d",
+    "/run/lockbox/policy.d",
+    "/etc/lockbox/policy.d",
+    NULL,
 };
 
 struct file {

@@ -68,7 +68,7 @@ struct others {
     bool found;
 };
 
-/* Looks for another access to the same account that has sessions. */
+/* Looks for another access to the same account that has (or had, and left something of) sessions. */
 static int is_other(void *userdata, const char *id)
 {
     struct others *o = userdata;
@@ -76,7 +76,7 @@ static int is_other(void *userdata, const char *id)
 
     if (lb_streq(id, o->request->id) || lb_store_load(o->store, id, &r) < 0)
         return 0;
-    o->found |= r->uid == o->request->uid && lb_state_is_access(r->state) && lb_request_open_sessions(r) > 0;
+    o->found |= r->uid == o->request->uid && lb_state_is_access(r->state) && r->sessions.n > 0;
     lb_request_free(r);
     return 0;
 }
