@@ -98,6 +98,37 @@ check-unit: $(unit_tests)
 lint:
 	$(Q)tests/lint.sh
 
+.PHONY: check-pam
+check-pam: all $(pam_tests)
+	$(Q)LOCKBOX_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider tests/pam
+
+# What boots an appliance installs packages, builds and makes the image by itself, and needs root.
+again = $(MAKE) --no-print-directory $(if $(findstring j,$(MAKEFLAGS)),,-j$(shell nproc))
+stage = $(again) --silent install DESTDIR=build/stage prefix=/usr
+
+.PHONY: check-system
+check-system:
+	$(Q)tests/setup.sh test
+	$(Q)$(stage)
+	$(Q)tests/system/run.sh pytest -q tests/system
+
+.PHONY: check
+check:
+	$(Q)tests/check.sh
+
+# DEMO=auto plays both parts; a person at a terminal plays them himself.
+.PHONY: demo
+demo:
+	$(Q)tests/setup.sh test
+	$(Q)$(stage)
+	$(Q)tests/system/run.sh demo
+
+.PHONY: bench
+bench:
+	$(Q)tests/setup.sh test
+	$(Q)$(stage) $(benches)
+	$(Q)tests/system/run.sh $(PYTHON) tests/bench/run.py
+
 # --- install ---------------------------------------------------------------------------------------------------------
 
 put = install -D -m $(1) $(2) '$(DESTDIR)$(3)'

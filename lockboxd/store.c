@@ -480,6 +480,19 @@ int lb_store_events(struct lb_store *s, int64_t since, const char *request, int6
     return error_of(s->db, step);
 }
 
+int64_t lb_store_from_end(struct lb_store *s, const char *request, int64_t n)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+
+    if (!request)
+        return n < s->seq ? s->seq - n + 1 : 1;
+    if (prepare(s, "SELECT seq FROM events WHERE request = ? ORDER BY seq DESC LIMIT 1 OFFSET ?", &st) < 0)
+        return 1;
+    bind_text(st, 1, request);
+    sqlite3_bind_int64(st, 2, n - 1);
+    return sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 1;
+}
+
 /* One WHERE for all filters: a parameter that is NULL asks nothing. Open requests have an index of their own. */
 #define LIST_WHERE \
     " AND (?1 IS NULL OR requested_at >= ?1) AND (?2 IS NULL OR requested_at < ?2)" \

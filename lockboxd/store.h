@@ -47,6 +47,9 @@ typedef int lb_store_event(void *userdata, int64_t seq, const char *hash, const 
 int lb_store_events(struct lb_store *store, int64_t since, const char *request, int64_t limit, lb_store_event *row,
                     void *userdata);
 
+/* The seq of the n-th event from the end, of one request (NULL: all); 1 if there are fewer. */
+int64_t lb_store_from_end(struct lb_store *store, const char *request, int64_t n);
+
 /* The seq up to which the journal has the events; written with the next append, or now by flush. */
 int64_t lb_store_journal_position(const struct lb_store *store);
 void lb_store_set_journal_position(struct lb_store *store, int64_t seq);

@@ -134,11 +134,9 @@ static bool check_request(struct lb_conn *c, const struct lb_person *person, con
 }
 
 /* A negative number counts from the end, 0 is the first. */
-static int64_t first_seq(const struct lb_gate *g, int64_t since)
+static int64_t first_seq(const struct lb_gate *g, int64_t since, const char *request)
 {
-    if (since < 0)
-        since += lb_store_last(g->store, NULL) + 1;
-    return since > 0 ? since : 1;
+    return since < 0 ? lb_store_from_end(g->store, request, -since) : since;
 }
 
 static void verb_events(struct lb_conn *c, void *parameters)
@@ -164,13 +162,13 @@ static void verb_events(struct lb_conn *c, void *parameters)
         return;
     if (c->more) {
         c->following = true;
-        c->follow_next = first_seq(c->server->gate, e->since);
+        c->follow_next = first_seq(c->server->gate, e->since, id);
         c->follow_request = LB_TAKE(id);
         lb_audit_pump(c);
         return;
     }
     p.array = json_array();
-    more = read_page(&p, first_seq(c->server->gate, e->since), id);
+    more = read_page(&p, first_seq(c->server->gate, e->since, id), id);
     reply = json_pack("{so}", "events", p.array);
     if (more)
         json_object_set_new(reply, "next", json_integer(p.next));

@@ -55,6 +55,7 @@ static int find_account(const struct person *p, struct scratch *s, struct passwd
     int r = s->data ? 0 : grow(s);
 
     while (r == 0) {
+        errno = EIO; /* what glibc returns where no backend could be asked: otherwise 0, as for "not found" */
         r = p->given ? getpwnam_r(p->given, pw, s->data, s->size, ret)
                      : getpwuid_r(p->uid, pw, s->data, s->size, ret);
         if (r != ERANGE)
@@ -69,6 +70,7 @@ static int find_group(const char *name, struct scratch *s, struct group *group, 
     int r = s->data ? 0 : grow(s);
 
     while (r == 0) {
+        errno = EIO; /* as above */
         r = getgrnam_r(name, group, s->data, s->size, ret);
         if (r != ERANGE)
             return -r;

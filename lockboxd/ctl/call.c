@@ -29,57 +29,51 @@ int lb_ctl_fail(const struct lb_ctl *ctl, int status, const char *format, ...)
 
 int lb_ctl_lost(const struct lb_ctl *ctl, int r)
 {
-    const char *path = ctl->options[LB_OPTION_SOCKET];
+    static const struct {
+        int error, status;
+        const char *text;
+    } losses[] = {
+        { -ENOENT, LB_EXIT_NO_DAEMON, "lockboxd is not running: systemctl start lockboxd" },
+        { -ECONNREFUSED, LB_EXIT_NO_DAEMON, "lockboxd is not running: systemctl start lockboxd" },
+        { -EPERM, LB_EXIT_NO_DAEMON, "who listens on the socket is not lockboxd, so nothing was asked: ss -xlp" },
+        { -EACCES, LB_EXIT_NO_DAEMON, "you may not open the socket: it should have mode 0666, its directory 0755" },
+        { -ETIMEDOUT, LB_EXIT_NO_DAEMON, "lockboxd does not answer: systemctl status lockboxd" },
+        { -EBADMSG, LB_EXIT_NO_DAEMON, "lockboxd answers with nonsense, is it of another version? lockboxd --version" },
+        { -EMSGSIZE, LB_EXIT_FAILED, "the answer is too long: ask for less, for example with --since" },
+        { -ENOMEM, LB_EXIT_FAILED, "out of memory" },
+    };
 
-    switch (r) {
-    case -ENOENT:
-    case -ECONNREFUSED:
-        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "lockboxd is not running: systemctl start lockboxd");
-    case -EPERM:
-        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "whoever listens on %s is not lockboxd: nothing was asked. Look "
-                           "with: ss -xlp src %s", path, path);
-    case -EACCES:
-        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "%s may not be opened by you: ask the administrator for mode 0666 "
-                           "on the socket and 0755 on its directory", path);
-    case -ETIMEDOUT:
-        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "lockboxd does not answer: systemctl status lockboxd");
-    case -EBADMSG:
-        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "lockboxd answers with nonsense; is it of another version? "
-                           "systemctl restart lockboxd");
-    case -ENOMEM:
-        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "out of memory");
-    case -EMSGSIZE:
-        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "the answer is too long: ask for less, for example with --since");
-    default:
-        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "the connection to lockboxd broke (%s): systemctl status lockboxd",
-                           strerrordesc_np(-r));
-    }
+    for (size_t i = 0; i < LB_ELEMENTS(losses); i++)
+        if (losses[i].error == r)
+            return lb_ctl_fail(ctl, losses[i].status, "%s", losses[i].text);
+    return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "the connection to lockboxd broke (%s): systemctl status lockboxd",
+                       strerrordesc_np(-r));
 }
 
 int lb_ctl_refused(const struct lb_ctl *ctl, const char *error, const json_t *parameters)
 {
-    const char *dot = strrchr(error, '.'), *name = dot ? dot + 1 : error;
-    const char *reason = lb_ctl_string(parameters, "reason");
-    bool ours = strncmp(error, "org.lockbox.", strlen("org.lockbox.")) == 0;
+    static const struct {
+        const char *error; /* how it ends: Access and Audit have the same */
+        int status;
+        const char *text, *parameter, *next;
+    } refusals[] = {
+        { ".NoSuchRequest", LB_EXIT_NO_REQUEST, "there is no request that you may see called ", "id",
+          "; those that there are: lockboxctl list --all" },
+        { ".NotPermitted", LB_EXIT_NOT_PERMITTED, "not permitted: ", "reason", "" },
+        { ".NotPossible", LB_EXIT_FAILED, "not possible any more: ", "reason", "; look with: lockboxctl show ID" },
+        { "service.InvalidParameter", LB_EXIT_FAILED, "lockboxd does not take this for ", "parameter",
+          "; see: lockboxctl COMMAND --help" },
+        { ".InvalidParameter", LB_EXIT_FAILED, "refused: ", "reason", "; see: lockboxctl COMMAND --help" },
+        { ".Unavailable", LB_EXIT_FAILED, "lockboxd cannot do it now: ", "reason", "; see: lockboxctl status" },
+    };
 
-    if (ours && strcmp(name, "NoSuchRequest") == 0)
-        return lb_ctl_fail(ctl, LB_EXIT_NO_REQUEST, "there is no request %s that you may see; those that there are: "
-                           "lockboxctl list --all", lb_ctl_string(parameters, "id"));
-    if (ours && strcmp(name, "NotPermitted") == 0)
-        return lb_ctl_fail(ctl, LB_EXIT_NOT_PERMITTED, "not permitted: %s", reason);
-    if (ours && strcmp(name, "NotPossible") == 0)
-        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "not possible any more: %s%s%s", reason,
-                           *ctl->id ? "; look with: lockboxctl show " : "", ctl->id);
-    if (ours && strcmp(name, "InvalidParameter") == 0)
-        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "refused: %s: %s; see: lockboxctl %s --help",
-                           lb_ctl_string(parameters, "field"), reason, ctl->verb->name);
-    if (ours && strcmp(name, "Unavailable") == 0)
-        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "lockboxd cannot do it now: %s; see: lockboxctl status", reason);
-    if (strcmp(error, "org.varlink.service.InvalidParameter") == 0)
-        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "refused: lockboxd does not take this for %s; see: lockboxctl %s --help",
-                           lb_ctl_string(parameters, "parameter"), ctl->verb->name);
-    return lb_ctl_fail(ctl, LB_EXIT_FAILED, "lockboxd answers %s; is it of another version? Compare: lockboxd "
-                       "--version, lockboxctl --version", error);
+    for (size_t i = 0; i < LB_ELEMENTS(refusals); i++) {
+        size_t n = strlen(error), end = strlen(refusals[i].error);
+        if (n >= end && strcmp(error + n - end, refusals[i].error) == 0)
+            return lb_ctl_fail(ctl, refusals[i].status, "%s%s%s", refusals[i].text,
+                               lb_ctl_string(parameters, refusals[i].parameter), refusals[i].next);
+    }
+    return lb_ctl_fail(ctl, LB_EXIT_FAILED, "lockboxd answers %s, is it of another version? lockboxd --version", error);
 }
 
 int lb_ctl_call(const struct lb_ctl *ctl, const char *method, json_t *parameters, json_t **ret)
@@ -93,7 +87,7 @@ int lb_ctl_call(const struct lb_ctl *ctl, const char *method, json_t *parameters
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "an argument is not valid UTF-8; type it in a UTF-8 terminal");
     r = lb_client_open(ctl->options[LB_OPTION_SOCKET], LB_CTL_CONNECT_MS, &client);
     if (r >= 0)
-        r = lb_client_call(client, method, parameters, CALL_MS, &reply);
+        r = lb_client_call(client, method, owned, CALL_MS, &reply);
     if (r < 0)
         return lb_ctl_lost(ctl, r);
     if (reply.error)

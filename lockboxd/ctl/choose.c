@@ -59,14 +59,18 @@ static int choose_only(struct lb_ctl *ctl)
     int r = LB_EXIT_DONE;
 
     if (ctl->verb->asks && !can_ask(ctl))
-        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "nobody can be asked here, so name the request: lockboxctl %s ID; "
-                           "those that there are: lockboxctl list", ctl->verb->name);
+        return lb_ctl_fail(ctl, LB_EXIT_USAGE,
+                           "nobody can be asked here, so name the request: lockboxctl %s ID; "
+                           "those that there are: lockboxctl list",
+                           ctl->verb->name);
     r = candidates(ctl, &fitting);
     if (r != LB_EXIT_DONE)
         return r;
     if (json_array_size(fitting) == 0)
-        return lb_ctl_fail(ctl, LB_EXIT_NO_REQUEST, "there is no request now that %s could mean; look with: lockboxctl "
-                           "list --recent", ctl->verb->name);
+        return lb_ctl_fail(ctl, LB_EXIT_NO_REQUEST,
+                           "there is no request now that %s could mean; look with: lockboxctl "
+                           "list --recent",
+                           ctl->verb->name);
     if (json_array_size(fitting) > 1) {
         lb_list_print(ctl, &ctl->err, fitting);
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "which of these? lockboxctl %s ID", ctl->verb->name);
@@ -84,6 +88,8 @@ int lb_ctl_choose(struct lb_ctl *ctl)
     lb_id_format(ctl->args[0], ctl->id);
     if (*ctl->id)
         return LB_EXIT_DONE;
-    return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s is no request's ID: one looks like 7F3K-9QXM; those that there are: "
-                       "lockboxctl list", ctl->args[0]);
+    return lb_ctl_fail(ctl, LB_EXIT_USAGE,
+                       "%s is no request's ID: one looks like 7F3K-9QXM; those that there are: "
+                       "lockboxctl list",
+                       ctl->args[0]);
 }

@@ -18,7 +18,14 @@
 #define LB_JSON LB_CLEANUP(lb_json_decrefp)
 #define LB_CLIENT LB_CLEANUP(lb_client_closep)
 
-enum lb_exit { LB_EXIT_DONE, LB_EXIT_FAILED, LB_EXIT_USAGE, LB_EXIT_NO_REQUEST, LB_EXIT_NOT_PERMITTED, LB_EXIT_NO_DAEMON };
+enum lb_exit {
+    LB_EXIT_DONE,
+    LB_EXIT_FAILED,
+    LB_EXIT_USAGE,
+    LB_EXIT_NO_REQUEST,
+    LB_EXIT_NOT_PERMITTED,
+    LB_EXIT_NO_DAEMON,
+};
 
 enum lb_option {
     LB_OPTION_HELP, LB_OPTION_VERSION, LB_OPTION_SOCKET, LB_OPTION_POLICY_DIRECTORY, LB_OPTION_JSON,
@@ -69,8 +76,10 @@ int lb_ctl_fail(const struct lb_ctl *ctl, int status, const char *format, ...) _
 
 #define LB_CTL_CONNECT_MS 5000
 
-/* One call, on a connection of its own, and its reply. Takes the parameters; NULL is told as text that is not UTF-8. enum lb_exit; a mistake and the
- * daemon's refusal have been told. */
+/*
+ * One call, on a connection of its own, and its reply. Takes the parameters; NULL is told as text that is not UTF-8.
+ * enum lb_exit; a mistake and the daemon's refusal have been told.
+ */
 int lb_ctl_call(const struct lb_ctl *ctl, const char *method, json_t *parameters, json_t **ret);
 
 /* Tells what it means that no answer came (a -errno of lb_client_…); returns the exit status. */

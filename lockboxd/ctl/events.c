@@ -7,7 +7,7 @@
 #include "lockboxd/ctl/human.h"
 
 struct query {
-    int64_t since;  /* sequence number, or minus so many from the end */
+    int64_t since;      /* sequence number, or minus so many from the end */
     int64_t not_before; /* µs since 1970 */
 };
 

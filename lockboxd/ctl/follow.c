@@ -109,7 +109,10 @@ int lb_ctl_await(struct lb_ctl *ctl, const char *states, int timeout_ms, json_t 
 {
     struct await await = { .states = states };
     struct lb_ctl_follow follow = {
-        .request = ctl->id, .tick_ms = timeout_ms, .step = await_step, .userdata = &await,
+        .request = ctl->id,
+        .tick_ms = timeout_ms,
+        .step = await_step,
+        .userdata = &await,
     };
     LB_JSON json_t *nothing_new = json_array();
     int r = lb_ctl_end_of_log(ctl, &follow.since);

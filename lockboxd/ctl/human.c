@@ -25,14 +25,12 @@ static struct tm local_of(int64_t usec)
     return tm;
 }
 
-/* The calendar day so many days from `tm`; mktime puts the 32nd right. By way of noon, which every day has. */
+/* The calendar day so many days from `tm`, at its beginning; mktime puts the 32nd right. */
 static struct tm day_after(const struct tm *tm, int days)
 {
-    struct tm day = { .tm_year = tm->tm_year, .tm_mon = tm->tm_mon, .tm_mday = tm->tm_mday + days,
-                      .tm_hour = 12, .tm_isdst = -1 };
+    struct tm day = { .tm_year = tm->tm_year, .tm_mon = tm->tm_mon, .tm_mday = tm->tm_mday + days, .tm_isdst = -1 };
 
     mktime(&day);
-    day.tm_hour = 0;
     return day;
 }
 

@@ -73,9 +73,11 @@ static int check_state(const struct lb_ctl *ctl)
     for (int i = LB_STATE_NONE + 1; state && i < LB_STATE_MAX_; i++)
         if (strcmp(state, lb_state_names[i]) == 0)
             return LB_EXIT_DONE;
-    return state ? lb_ctl_fail(ctl, LB_EXIT_USAGE, "--state %s: a state is review, pending, approved, active, paused, "
+    return state ? lb_ctl_fail(ctl, LB_EXIT_USAGE,
+                               "--state %s: a state is review, pending, approved, active, paused, "
                                "ending, completed, ended, revoked, denied, expired, withdrawn, lapsed or undecidable",
-                               state) : LB_EXIT_DONE;
+                               state)
+                 : LB_EXIT_DONE;
 }
 
 /* The options as List's parameters. Asked for a state or a time, all requests are meant, else the open ones. */
@@ -103,11 +105,11 @@ static int parameters_of(const struct lb_ctl *ctl, json_t **ret)
     for (size_t i = 0; i < LB_ELEMENTS(whichs) && !which; i++)
         if (ctl->options[whichs[i].option])
             which = whichs[i].which;
-    *ret = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*}", "which", which,
-                     "account", ctl->options[LB_OPTION_ACCOUNT], "engineer", ctl->options[LB_OPTION_ENGINEER],
-                     "ticket", ctl->options[LB_OPTION_TICKET], "state", ctl->options[LB_OPTION_STATE],
-                     "since", since == INT64_MIN ? NULL : lb_human_rfc3339(since, since_text),
-                     "until", until == INT64_MIN ? NULL : lb_human_rfc3339(until, until_text));
+    *ret = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*}", "which", which, "account",
+                     ctl->options[LB_OPTION_ACCOUNT], "engineer", ctl->options[LB_OPTION_ENGINEER], "ticket",
+                     ctl->options[LB_OPTION_TICKET], "state", ctl->options[LB_OPTION_STATE], "since",
+                     since == INT64_MIN ? NULL : lb_human_rfc3339(since, since_text), "until",
+                     until == INT64_MIN ? NULL : lb_human_rfc3339(until, until_text));
     return LB_EXIT_DONE;
 }
 

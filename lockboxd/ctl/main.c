@@ -29,8 +29,8 @@ static const struct lb_verb verbs[] = {
     { "sessions", "", "who is inside now", verb_sessions, BIT(JSON), 0, NULL, false, false },
     { "events", "[ID]", "what happened; --since -20: the last twenty", verb_events,
       BIT(JSON) | BIT(FOLLOW) | BIT(SINCE), 1, NULL, false, false },
-    { "policy check", "[FILE...]", "is the policy without mistakes?", verb_policy_check, BIT(POLICY_DIRECTORY), -1, NULL,
-      false, false },
+    { "policy check", "[FILE...]", "is the policy without mistakes?", verb_policy_check, BIT(POLICY_DIRECTORY), -1,
+      NULL, false, false },
     { "policy explain", "", "which rule decides a login, and why", verb_policy_explain,
       BIT(JSON) | BIT(POLICY_DIRECTORY) | BIT(ACCOUNT) | BIT(SERVICE) | BIT(SCOPE) | BIT(RHOST) | BIT(KEY) |
           BIT(IDENTITY), 0, NULL, false, false },

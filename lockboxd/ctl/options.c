@@ -16,7 +16,7 @@ static const struct {
     [LB_OPTION_HELP] = { "help", NULL, "show this help, or that of a command" },
     [LB_OPTION_VERSION] = { "version", NULL, "show the version" },
     [LB_OPTION_SOCKET] = { "socket", "PATH", "where lockboxd listens (" LB_CONTROL_SOCKET ")" },
-    [LB_OPTION_POLICY_DIRECTORY] = { "policy-directory", "DIR", "where policy files are, instead of the host's; may be repeated" },
+    [LB_OPTION_POLICY_DIRECTORY] = { "policy-directory", "DIR", "where policy is, not the host's; repeatable" },
     [LB_OPTION_JSON] = { "json", NULL, "for programs: JSON, times in UTC, durations in seconds" },
     [LB_OPTION_PENDING] = { "pending", NULL, "those that wait for a decision" },
     [LB_OPTION_ACTIVE] = { "active", NULL, "those that are approved, running or ending" },
@@ -80,7 +80,7 @@ int lb_ctl_read_options(struct lb_ctl *ctl, int argc, char **argv)
     int c = 0, r = LB_EXIT_DONE;
 
     for (int i = 0; i < LB_OPTION_MAX_; i++)
-        known[i] = (struct option){ options[i].name, options[i].value ? required_argument : no_argument, NULL, LONG + i };
+        known[i] = (struct option){ options[i].name, options[i].value != NULL, NULL, LONG + i };
     while (r == LB_EXIT_DONE && (c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
         if (c == '?') /* getopt has told which */
             return lb_ctl_fail(ctl, LB_EXIT_USAGE, "the options that there are: lockboxctl --help");

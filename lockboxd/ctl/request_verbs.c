@@ -66,7 +66,10 @@ static const char *period(const struct lb_ctl *ctl, const json_t *request, char 
     if (end)
         lb_human_time(end, ctl->now, time);
     snprintf(buf, size, " for %s%s%s", lb_show_duration(request, span),
-             !end ? "" : begun ? ", until " : " from the first login, to be used by ", time);
+             !end    ? ""
+             : begun ? ", until "
+                     : " from the first login, to be used by ",
+             time);
     return buf;
 }
 
@@ -181,9 +184,9 @@ int verb_request(struct lb_ctl *ctl)
 
     if (r != LB_EXIT_DONE)
         return r;
-    parameters = with_span(json_pack("{s:s*, s:s*, s:s*}", "ticket", ctl->options[LB_OPTION_TICKET],
-                                     "reason", ctl->options[LB_OPTION_REASON],
-                                     "scope", ctl->options[LB_OPTION_SCOPE]), seconds);
+    parameters = with_span(json_pack("{s:s*, s:s*, s:s*}", "ticket", ctl->options[LB_OPTION_TICKET], "reason",
+                                     ctl->options[LB_OPTION_REASON], "scope", ctl->options[LB_OPTION_SCOPE]),
+                           seconds);
     r = act(ctl, LB_ACCESS "Request", parameters, &request);
     if (r != LB_EXIT_DONE)
         return r;

@@ -29,9 +29,9 @@ static int add(struct lb_table *table, const json_t *session, int64_t now)
 static int print(const struct lb_ctl *ctl, const json_t *sessions)
 {
     static const struct lb_column columns[] = {
-        { "REQUEST", false, 0 }, { "ENGINEER", true, 0 }, { "ACCOUNT", true, 0 }, { "SERVICE", true, 2 },
-        { "TTY", true, 1 },      { "FROM", true, 0 },     { "PID", false, 4 },    { "OPENED", false, 3 },
-        { "ENDS", false, 0 },
+        { "REQUEST", false, 0 }, { "ENGINEER", true, 0 }, { "ACCOUNT", true, 0 },
+        { "SERVICE", true, 2 },  { "TTY", true, 1 },      { "FROM", true, 0 },
+        { "PID", false, 4 },     { "OPENED", false, 3 },  { "ENDS", false, 0 },
     };
     LB_TABLE struct lb_table *table = lb_table_new(&ctl->out, columns, LB_ELEMENTS(columns));
     const json_t *session = NULL;

@@ -14,13 +14,20 @@ static const struct {
     const char *state, *shown;
     enum lb_colour colour;
 } states[] = {
-    { "review", "Vendor's review", LB_COLOUR_YELLOW }, { "pending", "Action needed", LB_COLOUR_YELLOW },
-    { "approved", "Approved", LB_COLOUR_GREEN },       { "active", "Active", LB_COLOUR_GREEN },
-    { "paused", "Paused", LB_COLOUR_YELLOW },          { "ending", "Ending", LB_COLOUR_RED },
-    { "completed", "Completed", LB_COLOUR_DIM },       { "ended", "Ended", LB_COLOUR_DIM },
-    { "revoked", "Revoked", LB_COLOUR_DIM },           { "denied", "Denied", LB_COLOUR_DIM },
-    { "expired", "Expired", LB_COLOUR_DIM },           { "withdrawn", "Withdrawn", LB_COLOUR_DIM },
-    { "lapsed", "Lapsed", LB_COLOUR_DIM },             { "undecidable", "Undecidable", LB_COLOUR_DIM },
+    { "review", "Vendor's review", LB_COLOUR_YELLOW },
+    { "pending", "Action needed", LB_COLOUR_YELLOW },
+    { "approved", "Approved", LB_COLOUR_GREEN },
+    { "active", "Active", LB_COLOUR_GREEN },
+    { "paused", "Paused", LB_COLOUR_YELLOW },
+    { "ending", "Ending", LB_COLOUR_RED },
+    { "completed", "Completed", LB_COLOUR_DIM },
+    { "ended", "Ended", LB_COLOUR_DIM },
+    { "revoked", "Revoked", LB_COLOUR_DIM },
+    { "denied", "Denied", LB_COLOUR_DIM },
+    { "expired", "Expired", LB_COLOUR_DIM },
+    { "withdrawn", "Withdrawn", LB_COLOUR_DIM },
+    { "lapsed", "Lapsed", LB_COLOUR_DIM },
+    { "undecidable", "Undecidable", LB_COLOUR_DIM },
 };
 
 /* What can be done in which states, and by whom. */
@@ -205,9 +212,9 @@ static void what_was_done(struct card *card, const json_t *request)
         int64_t closed = lb_ctl_time(item, "closed_at");
         line(card, "Session", LB_COLOUR_NONE, "%" PRId64 ", %s%s%s%s%s, process %" PRId64 ", %s%s%s%s",
              lb_ctl_int(item, "session"), lb_ctl_string(item, "service"), *tty ? " on " : "", tty,
-             *rhost ? " from " : "", rhost, lb_ctl_int(item, "pid"),
-             closed ? "" : "since ", lb_human_time(lb_ctl_time(item, "opened_at"), card->ctl->now, from),
-             closed ? " until " : "", closed ? lb_human_time(closed, card->ctl->now, to) : "");
+             *rhost ? " from " : "", rhost, lb_ctl_int(item, "pid"), closed ? "" : "since ",
+             lb_human_time(lb_ctl_time(item, "opened_at"), card->ctl->now, from), closed ? " until " : "",
+             closed ? lb_human_time(closed, card->ctl->now, to) : "");
     }
     if (end && lb_ctl_time(end, "at"))
         line(card, "End", LB_COLOUR_NONE, "%s, %s by %s", lb_human_time(lb_ctl_time(end, "at"), card->ctl->now, from),

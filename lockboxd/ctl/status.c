@@ -46,8 +46,8 @@ static void print(const struct lb_ctl *ctl, const json_t *status)
     fputs(" on ", ctl->out.out);
     lb_terminal_write(&ctl->out, lb_ctl_string(status, "host"));
     fprintf(ctl->out.out, ", started %s\n", lb_human_moment(lb_ctl_time(status, "started_at"), ctl->now, moment));
-    fprintf(ctl->out.out, "Policy:   %" PRId64 " rule%s%s%s\n", rules, rules == 1 ? "" : "s",
-            loaded ? ", loaded " : "", loaded ? lb_human_moment(loaded, ctl->now, moment) : "");
+    fprintf(ctl->out.out, "Policy:   %" PRId64 " rule%s%s%s\n", rules, rules == 1 ? "" : "s", loaded ? ", loaded " : "",
+            loaded ? lb_human_moment(loaded, ctl->now, moment) : "");
     trouble(ctl, "Refused:  ", LB_COLOUR_YELLOW, lb_ctl_string(status, "policy_error"));
     counts(ctl, status);
     trouble(ctl, "Problem:  ", LB_COLOUR_RED, lb_ctl_string(status, "problem"));

@@ -47,7 +47,7 @@ struct lb_terminal lb_terminal_of(FILE *out)
 const char *lb_terminal_colour(const struct lb_terminal *terminal, enum lb_colour colour)
 {
     static const char *const sequences[] = {
-        [LB_COLOUR_NONE] = "\033[0m", [LB_COLOUR_BOLD] = "\033[1m",    [LB_COLOUR_DIM] = "\033[2m",
+        [LB_COLOUR_NONE] = "\033[0m", [LB_COLOUR_BOLD] = "\033[1m",   [LB_COLOUR_DIM] = "\033[2m",
         [LB_COLOUR_RED] = "\033[31m", [LB_COLOUR_GREEN] = "\033[32m", [LB_COLOUR_YELLOW] = "\033[33m",
     };
 
@@ -204,8 +204,8 @@ static unsigned print_cell(const struct lb_terminal *to, const char *text, enum 
         bytes = fitting(text, to->utf8, width - mark, &cells);
         cells += mark;
     }
-    fprintf(to->out, "%s%.*s%s%s", colour ? lb_terminal_colour(to, colour) : "", (int)bytes, text,
-            cut ? ellipsis : "", colour ? lb_terminal_colour(to, LB_COLOUR_NONE) : "");
+    fprintf(to->out, "%s%.*s%s%s", colour ? lb_terminal_colour(to, colour) : "", (int)bytes, text, cut ? ellipsis : "",
+            colour ? lb_terminal_colour(to, LB_COLOUR_NONE) : "");
     return width - cells + GAP;
 }
 

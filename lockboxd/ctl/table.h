@@ -24,8 +24,7 @@ const char *lb_terminal_colour(const struct lb_terminal *terminal, enum lb_colou
 void lb_terminal_write(const struct lb_terminal *terminal, const char *text);
 
 /* The same line by line; `first` goes before the first line, `rest` before the others (none before an empty one). */
-void lb_terminal_write_lines(const struct lb_terminal *terminal, const char *first, const char *rest,
-                             const char *text);
+void lb_terminal_write_lines(const struct lb_terminal *terminal, const char *first, const char *rest, const char *text);
 
 struct lb_column {
     const char *title; /* NULL in all of them: no line of titles */

@@ -8,6 +8,7 @@ import threading
 
 HANG_UP = object()  # closes instead of answering
 SILENCE = object()  # takes the call and says nothing
+GOODBYE = b"goodbye"
 
 
 def reply(verdict, **members):
@@ -31,7 +32,7 @@ class Double:
     beginning on each connection. A step is a message, bytes to send as they are, HANG_UP, SILENCE, or a list of these
     for one call."""
 
-    def __init__(self, path, script, backlog=64, uid=None, cycle=False):
+    def __init__(self, path, script, uid=None, cycle=False):
         self.path, self.script, self.calls = str(path), list(script), []
         self.connections, self.cycle = 0, cycle
         self.socket = socket.socket(socket.AF_UNIX)
@@ -40,10 +41,9 @@ class Double:
             os.seteuid(uid)  # who listens is who the peer is
         try:
             self.socket.bind(self.path)
-            self.socket.listen(backlog)
+            self.socket.listen(64)
         finally:
             os.seteuid(own)
-        self.open = []
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
 
@@ -51,25 +51,23 @@ class Double:
         return self
 
     def __exit__(self, *_):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.thread.join()
+        with socket.socket(socket.AF_UNIX) as last:  # after all that may still be in the queue
+            last.connect(self.path)
+            last.sendall(GOODBYE + b"\0")
+            self.thread.join()
         self.socket.close()
-        for connection in self.open:
-            connection.close()
         os.unlink(self.path)
 
     def _serve(self):
         while True:
+            connection, _ = self.socket.accept()
             try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self.open.append(connection)
-            try:
-                self._play(connection)
+                if self._play(connection) is GOODBYE:
+                    return
             except (OSError, ValueError):  # the module left first, or could not even ask properly
-                connection.shutdown(socket.SHUT_RDWR)
+                pass
+            connection.close()
+            self.connections += 1
 
     def _play(self, connection):
         buffer, n = b"", 0 if self.cycle else len(self.calls)
@@ -77,16 +75,17 @@ class Double:
             while b"\0" not in buffer:
                 some = connection.recv(65536)
                 if not some:
-                    return
+                    return None
                 buffer += some
             message, buffer = buffer.split(b"\0", 1)
+            if message == GOODBYE:
+                return GOODBYE
             self.calls.append(json.loads(message))
             step = self.script[min(n, len(self.script) - 1)]
             n += 1
             for part in step if isinstance(step, list) else [step]:
                 if part is HANG_UP:
-                    connection.shutdown(socket.SHUT_RDWR)
-                    return
+                    return None
                 if part is not SILENCE:
                     connection.sendall(part if isinstance(part, bytes) else json.dumps(part).encode() + b"\0")
 

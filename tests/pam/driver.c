@@ -35,6 +35,7 @@
 
 #define LIST_MAX 64
 #define HURRY_MS 200
+#define EACH(i, table) for (size_t i = 0; i < sizeof(table) / sizeof(*(table)); i++)
 
 struct list {
     const char *items[LIST_MAX];
@@ -43,11 +44,10 @@ struct list {
 
 static struct {
     const char *confdir, *service, *user;
-    struct list items, env, say, accounts, groups, fail, stages;
-    const char *loginuid;
+    struct list items, env, say, accounts, groups, fail, loginuid, enter, stages;
     bool mute, hurry, sweep, onward;
-    int big;  /* least buffer that the account database takes */
-    int tick; /* ms that pass between two looks at the boot clock */
+    int64_t big;   /* least buffer that the account database takes */
+    int64_t tick;  /* ms that pass between two looks at the boot clock */
     int64_t later; /* ms since boot that never were */
 } arg;
 
@@ -213,10 +213,10 @@ int open(const char *path, int flags, ...)
     va_end(args);
     if (fails("open", EMFILE))
         return -1;
-    if (!arg.loginuid || strcmp(path, "/proc/self/loginuid") != 0)
+    if (arg.loginuid.n == 0 || strcmp(path, "/proc/self/loginuid") != 0)
         return REAL(open)(path, flags, mode);
     fd = memfd_create("loginuid", MFD_CLOEXEC);
-    if (pwrite(fd, arg.loginuid, strlen(arg.loginuid), 0) < 0)
+    if (pwrite(fd, arg.loginuid.items[0], strlen(arg.loginuid.items[0]), 0) < 0)
         return -1;
     return fd;
 }
@@ -385,7 +385,7 @@ static const char *code_name(int code)
 
 static int run_stage(pam_handle_t *pamh, const char *name)
 {
-    for (size_t i = 0; i < sizeof(stages) / sizeof(*stages); i++)
+    EACH(i, stages)
         if (strcmp(stages[i].name, name) == 0)
             return stages[i].run(pamh, stages[i].flags);
     fprintf(stderr, "no such stage: %s\n", name);
@@ -399,7 +399,7 @@ static void set_item(pam_handle_t *pamh, const char *text)
         int item;
     } items[] = {{"rhost=", PAM_RHOST}, {"ruser=", PAM_RUSER}, {"tty=", PAM_TTY}};
 
-    for (size_t i = 0; i < sizeof(items) / sizeof(*items); i++)
+    EACH(i, items)
         if (strncmp(text, items[i].prefix, strlen(items[i].prefix)) == 0)
             pam_set_item(pamh, items[i].item, text + strlen(items[i].prefix));
 }
@@ -461,21 +461,68 @@ static void sweep(void)
     } while (fault.hit);
 }
 
-static bool take(const char *text, const char *prefix, struct list *list)
-{
-    size_t n = strlen(prefix);
+static const struct {
+    const char *prefix;
+    struct list *list;
+} list_options[] = {
+    {"--item=", &arg.items},   {"--env=", &arg.env},         {"--say=", &arg.say},
+    {"--fail=", &arg.fail},    {"--account=", &arg.accounts}, {"--group=", &arg.groups},
+    {"--loginuid=", &arg.loginuid}, {"--enter=", &arg.enter},
+};
 
-    if (strncmp(text, prefix, n) != 0)
-        return false;
-    if (list->n < LIST_MAX)
-        list->items[list->n++] = text + n;
-    return true;
+static const struct {
+    const char *prefix;
+    int64_t *number;
+} number_options[] = {{"--big=", &arg.big}, {"--tick=", &arg.tick}, {"--later=", &arg.later}};
+
+static const struct {
+    const char *name;
+    bool *flag;
+} flag_options[] = {
+    {"--mute", &arg.mute}, {"--hurry", &arg.hurry}, {"--sweep", &arg.sweep}, {"--onward", &arg.onward},
+};
+
+static void add(struct list *list, const char *item)
+{
+    if (list->n == LIST_MAX) {
+        fprintf(stderr, "too many of %s\n", item);
+        exit(2);
+    }
+    list->items[list->n++] = item;
+}
+
+static void take(const char *text)
+{
+    EACH(i, list_options)
+        if (strncmp(text, list_options[i].prefix, strlen(list_options[i].prefix)) == 0) {
+            add(list_options[i].list, text + strlen(list_options[i].prefix));
+            return;
+        }
+    EACH(i, number_options)
+        if (strncmp(text, number_options[i].prefix, strlen(number_options[i].prefix)) == 0) {
+            *number_options[i].number = atoll(text + strlen(number_options[i].prefix));
+            return;
+        }
+    EACH(i, flag_options)
+        if (strcmp(text, flag_options[i].name) == 0) {
+            *flag_options[i].flag = true;
+            return;
+        }
+    add(&arg.stages, text);
+}
+
+/* --enter=uid: an audit session of its own, as pam_loginuid makes one. */
+static bool enter(const char *uid)
+{
+    int fd = REAL(open)("/proc/self/loginuid", O_WRONLY | O_CLOEXEC);
+    bool done = fd >= 0 && write(fd, uid, strlen(uid)) > 0;
+
+    close(fd);
+    return done;
 }
 
 int main(int argc, char **argv)
 {
-    struct list flags = {}, loginuid = {}, numbers[3] = {};
-
     if (argc < 5) {
         fprintf(stderr, "usage: %s CONFDIR SERVICE USER [OPTION…] STAGE…\n", argv[0]);
         return 2;
@@ -483,24 +530,12 @@ int main(int argc, char **argv)
     arg.confdir = argv[1];
     arg.service = argv[2];
     arg.user = *argv[3] ? argv[3] : NULL;
-    for (int i = 4; i < argc; i++) {
-        if (!(take(argv[i], "--item=", &arg.items) || take(argv[i], "--env=", &arg.env) ||
-              take(argv[i], "--say=", &arg.say) || take(argv[i], "--account=", &arg.accounts) ||
-              take(argv[i], "--group=", &arg.groups) || take(argv[i], "--fail=", &arg.fail) ||
-              take(argv[i], "--loginuid=", &loginuid) || take(argv[i], "--big=", &numbers[0]) ||
-              take(argv[i], "--tick=", &numbers[1]) || take(argv[i], "--later=", &numbers[2]) || take(argv[i], "--", &flags)))
-            take(argv[i], "", &arg.stages);
+    for (int i = 4; i < argc; i++)
+        take(argv[i]);
+    if (arg.enter.n > 0 && !enter(arg.enter.items[0])) {
+        fprintf(stderr, "the kernel gives no audit session\n");
+        return 2;
     }
-    for (int i = 0; i < flags.n; i++) {
-        arg.mute = arg.mute || strcmp(flags.items[i], "mute") == 0;
-        arg.hurry = arg.hurry || strcmp(flags.items[i], "hurry") == 0;
-        arg.onward = arg.onward || strcmp(flags.items[i], "onward") == 0;
-        arg.sweep = arg.sweep || strcmp(flags.items[i], "sweep") == 0;
-    }
-    arg.loginuid = loginuid.items[0];
-    arg.big = numbers[0].n ? atoi(numbers[0].items[0]) : 0;
-    arg.tick = numbers[1].n ? atoi(numbers[1].items[0]) : 0;
-    arg.later = numbers[2].n ? atoi(numbers[2].items[0]) : 0;
     if (arg.sweep)
         sweep();
     else

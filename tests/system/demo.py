@@ -86,6 +86,10 @@ class Screen:
     def types(self, who, line):
         print(f"\n    {self.paint('36', who)} {self.paint('1', '$ ' + line)}", flush=True)
 
+    def hears(self, who, text):
+        print(f"\n    {self.paint('36', who)}, on his terminal", flush=True)
+        self.quote(text)
+
     def quote(self, text):
         """What a terminal showed, without what moves its cursor."""
         plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\a]*\a|\a|\r", "", text)
@@ -142,7 +146,7 @@ class Play:
         terminal = self.engineer = self.outside.spawn("ssh", f"{ACCOUNT}@{HOST}")
         heard = ""
         for question, answer in (("Ticket: ", "CASE-4711"), ("Reason: ", "database does not start"),
-                                 (r"For how long \[.*\]: ", "15s"), ("Press Enter to wait: ", "")):
+                                 (r"For how long \[.*\]: ", "10s"), ("Press Enter to wait: ", "")):
             terminal.expect(question)
             heard += terminal.before + terminal.after
             terminal.sendline(answer)
@@ -160,9 +164,8 @@ class Play:
 
     def approver_is_told(self):
         self.approver.expect(rf"\*\*\* (lockbox: {re.escape(ENGINEER)} asks for access[^\r]*{self.id}[^\r]*)")
-        self.screen.types("approver", "")
-        self.screen.quote(self.approver.match[1])
-        self.screen.seen(f"{APPROVER} was told on his terminal")
+        self.screen.hears("approver", self.approver.match[1])
+        self.screen.seen(f"{APPROVER} was told at once")
 
     def approved(self):
         self.screen.types("approver", "lockboxctl approve")
@@ -202,15 +205,14 @@ class Play:
 
     def warned(self):
         self.engineer.expect(r"\*\*\* (lockbox: your access [^\r]* ends in [^\r]*)")
-        self.screen.types("engineer", "")
-        self.screen.quote(self.engineer.match[1])
-        self.screen.seen("warned on his terminal")
+        self.screen.hears("engineer", self.engineer.match[1])
+        self.screen.seen("warned before the end")
 
     def ended(self):
         self.engineer.expect(pexpect.EOF)
         wait_for(lambda: not self.processes(), timeout=5, what=f"the end of everything of {ACCOUNT}")
         check(not self.box.exists(f"/proc/{self.child}"), "the nohup child lives")
-        self.screen.quote(self.engineer.before.strip())
+        self.screen.hears("engineer", self.engineer.before.strip())
         self.screen.seen("ended on time: the connection is gone, and so is the child that ignored hang-ups")
 
     def receipt(self):
@@ -224,17 +226,20 @@ class Play:
         self.screen.seen("the door is closed again")
 
     def story(self):
-        line = ["journalctl", "-x", "-o", "short-precise", *TRAIL, f"LOCKBOX_REQUEST={self.id}"]
+        line = ["journalctl", "-x", *TRAIL, f"LOCKBOX_REQUEST={self.id}"]
+        kinds = wait_for(self.whole_story, what=f"{STORY[-1]} in the journal")
         self.screen.types("auditor", " ".join(line))
-        wait_for(lambda: STORY[-1] in [e["LOCKBOX_EVENT"] for e in self.trail(f"LOCKBOX_REQUEST={self.id}")],
-                 what="the last event in the journal")
-        kinds = [e["LOCKBOX_EVENT"] for e in self.trail(f"LOCKBOX_REQUEST={self.id}")]
-        told = self.outside.run("ssh", f"{AUDITOR}@{HOST}", *line, "--no-pager").stdout
+        told = self.outside.run("ssh", f"{AUDITOR}@{HOST}", *line, "-o", "short-precise", "--no-pager").stdout
+        *entries, last = re.split(r"\n(?!░)", told.strip())
         rest = iter(kinds)
         check(all(kind in rest for kind in STORY), f"the journal tells {kinds}")
-        check(told.count("Subject:") >= len(kinds), "the catalog explains not every event")
-        self.screen.quote("\n".join(l for l in told.split("\n") if not re.match(r".. (Defined|Support|Documentation)", l)))
-        self.screen.seen(f"the journal tells it all: {', '.join(kinds)}")
+        check(all("░░ Subject:" in entry for entry in [*entries, last]), "the catalog does not explain every event")
+        self.screen.quote("\n".join([*[entry.split("\n")[0] for entry in entries], last]))
+        self.screen.seen("the journal tells the whole story, and explains each entry as it does the last one here")
+
+    def whole_story(self):
+        kinds = [entry["LOCKBOX_EVENT"] for entry in self.trail(f"LOCKBOX_REQUEST={self.id}")]
+        return kinds if STORY[-1] in kinds else None
 
     def chain(self):
         entries = self.trail()
@@ -290,24 +295,24 @@ def invite(box, screen):
         for command in commands:
             print(f"    {screen.paint('1', command)}")
         print()
-    print("  What happens shows here, as it is logged. Ctrl-C ends the demo and the machine.\n", flush=True)
+    print("  What happens shows here, as it is logged. Enter ends the demo and the machine.\n", flush=True)
 
 
 def follow(box):
     """The log, live, until the person has seen enough."""
     with box.popen("lockboxctl", "events", "--follow", stdin=subprocess.DEVNULL) as events:
         try:
-            events.wait()
-        except KeyboardInterrupt:
-            events.kill()
+            input()
+        except (EOFError, KeyboardInterrupt):
             print()
+        events.kill()
     return 0
 
 
 def main():
     stage = Path(sys.argv[1] if len(sys.argv) > 1 else TOP / "build" / "stage").resolve()
     auto = os.environ.get("DEMO") == "auto" or not (sys.stdin.isatty() and sys.stdout.isatty())
-    terms = {"duration": "8h", "warn": "5s"} if auto else {"duration": "5min", "warn": "2min 1min 15s"}
+    terms = {"duration": "8h", "warn": "4s"} if auto else {"duration": "5min", "warn": "2min 1min 15s"}
     screen = Screen()
     screen.title("lockbox: a vendor's login that waits for the customer")
     with Box(TOP / "build" / "image-bookworm", "demo") as box, Outside(box, TOP / "build" / "demo") as outside:

@@ -9,6 +9,8 @@ from client import Client
 PAM_SETUP = "/usr/libexec/lockbox/pam-setup"
 SSHD_SHIPPED = "/usr/share/lockbox/sshd/lockbox.conf"
 SSHD_DROP_IN = "/etc/ssh/sshd_config.d/10-lockbox.conf"
+PENALTIES_SHIPPED = "/usr/share/lockbox/sshd/lockbox-penalties.conf"
+PENALTIES_DROP_IN = "/etc/ssh/sshd_config.d/10-lockbox-penalties.conf"
 UNITS = ["lockboxd.socket", "lockboxd-login.socket", "lockboxd.service"]
 
 GATED, APPROVERS, AUDITORS = "lockbox-gated", "lockbox-approvers", "lockbox-auditors"
@@ -55,6 +57,8 @@ class Box(Appliance):
         self.systemctl("enable", "--now", *UNITS)
         self.run(PAM_SETUP, "add")
         self.run("install", "-m", "0644", SSHD_SHIPPED, SSHD_DROP_IN)
+        if self.run("sshd", "-t", "-f", PENALTIES_SHIPPED, check=False).returncode == 0:  # 9.8 and later
+            self.run("install", "-m", "0644", PENALTIES_SHIPPED, PENALTIES_DROP_IN)
         self.run("sshd", "-t")
         self.restart("ssh.service")
 
@@ -63,8 +67,6 @@ class Box(Appliance):
         self.install_lockbox(stage)
         for name, groups in PEOPLE.items():
             self.add_user(name, password(name), groups)
-
-        for name in PEOPLE:
             self.client.authorize(name, *ENGINEERS if GATED in PEOPLE[name] else [name])
 
     def policy(self, text, name="50-test.policy", event="policy-loaded"):

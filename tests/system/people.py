@@ -110,6 +110,10 @@ class Engineer:
         self.at_shell()
         return output
 
+    def hang_up(self):
+        """As a connection that breaks: nothing is said."""
+        self.terminal.close(force=True)
+
     def read_to_end(self):
         """All that is shown until ssh ends."""
         self.terminal.expect(pexpect.EOF)
@@ -125,7 +129,7 @@ def grant(box, person, duration="", account="eng", **login):
     """An access for the engineer, without a session yet: asked for, approved while nobody waits. Returns its ID."""
     engineer = Engineer(box, account, **login)
     request = engineer.request("CASE-1001", "the disk is full", duration)
-    engineer.terminal.close(force=True)
+    engineer.hang_up()
     person.approve(request)
     return request
 

@@ -46,7 +46,7 @@ def test_a_login_that_can_be_asked(doors, method):
 
     first = eng.request("CASE-1")
     assert show(doors, first)["state"] == "pending"
-    eng.terminal.close(force=True)
+    eng.hang_up()
 
     eng.connect()
     if method == "keyboard":  # nobody knows who it is: the ticket finds the request
@@ -91,7 +91,7 @@ def test_a_login_that_cannot_be_asked(doors, method):
     assert refused(), "pending"
     bob.deny(request)
     assert refused(), "denied"
-    asked.terminal.close(force=True)
+    asked.hang_up()
     asked.request()
     asked.wait("!withdraw")
     asked.read_to_end()

@@ -45,11 +45,12 @@ static void test_times_are_the_readers(void **state)
     assert_string_equal(lb_human_stamp(NOW, buf), "2024-05-03 18:00:00");
 }
 
-/* The last hours of a year, and the day that has 23 hours. */
+/* The last hours of a year, a day of 23 hours, and one without a midnight. */
 static void test_neighbouring_days(void **state)
 {
     const int64_t new_year = INT64_C(1735687800) * SECOND; /* 2024-12-31 23:30 UTC */
     const int64_t spring = INT64_C(1711836000) * SECOND;   /* 2024-03-30 23:00 in Berlin; the clocks change at 2 */
+    const int64_t no_midnight = INT64_C(1725116400) * SECOND; /* 2024-08-31 12:00, three hours west */
     char buf[LB_HUMAN_MAX];
 
     (void)state;
@@ -59,6 +60,9 @@ static void test_neighbouring_days(void **state)
     zone(BERLIN);
     assert_string_equal(lb_human_time(spring + 23 * HOUR, spring, buf), "tomorrow 23:00");
     assert_string_equal(lb_human_time(spring + 24 * HOUR, spring, buf), "2024-04-01 00:00");
+    zone("AAA3BBB,M9.1.0/0,M4.1.0/0"); /* 2024-09-01 begins at one o'clock */
+    assert_string_equal(lb_human_time(no_midnight + 21 * HOUR, no_midnight, buf), "tomorrow 10:00");
+    assert_string_equal(lb_human_time(no_midnight, no_midnight + 21 * HOUR, buf), "yesterday 12:00");
 }
 
 static void test_distances(void **state)

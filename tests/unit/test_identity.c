@@ -111,7 +111,7 @@ static void test_lines_that_cannot_be_understood(void **state)
     check_refused(padded);
 }
 
-/* --- blobs made by hand -------------------------------------------------------------------------------------------- */
+/* --- blobs made by hand ------------------------------------------------------------------------------------------- */
 
 struct blob {
     unsigned char bytes[2048];

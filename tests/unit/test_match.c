@@ -22,12 +22,16 @@ static void test_globs(void **state)
         { "*@vendor.example", "anna@vendor.example", true }, { "*@vendor.example", "anna@vendor.example.evil", false },
         { "*@vendor.example", "@vendor.example", true }, { "a*b*c", "a-b-b-c", true }, { "a*b*c", "a-b-b", false },
         { "*ab", "aab", true }, { "*aab", "aaaab", true }, { "a*a", "a", false },
-        { "?", "x", true }, { "?", "", false }, { "??", "\u00e9x", true }, { "?", "\u4e16", true }, { "?", "\xFF", true },
+        { "?", "x", true }, { "?", "", false }, { "??", "\u00e9x", true }, { "?", "\u4e16", true },
+        { "?", "\xFF", true },
         { "[abc]", "b", true }, { "[abc]", "d", false }, { "[a-c]x", "bx", true }, { "[!a-c]", "b", false },
-        { "[^a-c]", "d", true }, { "[]]", "]", true }, { "[]a]", "a", true }, { "[!]]", "]", false }, { "[a-]", "-", true },
-        { "[-a]", "-", true }, { "[a-]x", "bx", false }, { "[\u00e0-\u00ff]", "\u00e9", true }, { "[\u00e0-\u00ff]", "e", false },
+        { "[^a-c]", "d", true }, { "[]]", "]", true }, { "[]a]", "a", true }, { "[!]]", "]", false },
+        { "[a-]", "-", true },
+        { "[-a]", "-", true }, { "[a-]x", "bx", false }, { "[\u00e0-\u00ff]", "\u00e9", true },
+        { "[\u00e0-\u00ff]", "e", false },
         { "[!a]", "", false }, { "*[0-9]", "web12", true }, { "*[0-9]", "web", false },
-        { "a\\b", "a\\b", true }, { "\\*", "*", false }, { "\u00e9", "\u00e8", false }, { "*[!\u00e9]x", "\u00e9x", false }, { "\xFF", "\xFE", false },
+        { "a\\b", "a\\b", true }, { "\\*", "*", false }, { "\u00e9", "\u00e8", false },
+        { "*[!\u00e9]x", "\u00e9x", false }, { "\xFF", "\xFE", false },
     };
 
     (void)state;
@@ -65,7 +69,8 @@ static void test_globs_do_not_explode(void **state)
 
 static void test_addresses(void **state)
 {
-    static const char *const good[] = { "192.0.2.1", "0.0.0.0", "::", "2001:db8::1", "::ffff:192.0.2.1", "fe80::1%eth0" };
+    static const char *const good[] = { "192.0.2.1", "0.0.0.0", "::", "2001:db8::1", "::ffff:192.0.2.1",
+      "fe80::1%eth0" };
     static const char *const bad[] = { "", "192.0.2", "192.0.2.256", "010.0.0.1", "192.0.2.1 ", " ::", "host.example",
                                        "192.0.2.1%eth0", "2001:db8:::1", "192.0.2.1/32", "UNKNOWN", "%eth0",
                                        "0000:0000:0000:0000:0000:ffff:192.168.100.1000000" };
@@ -141,9 +146,11 @@ static bool fits(enum lb_match_key key, const char *patterns, const struct lb_fa
 static void test_account_lists(void **state)
 {
     static const struct list_case cases[] = {
-        { "eng", "eng", true }, { "eng", "engo", false }, { "support* eng", "support2", true }, { "support* eng", "eng", true },
+        { "eng", "eng", true }, { "eng", "engo", false }, { "support* eng", "support2", true },
+        { "support* eng", "eng", true },
         { "!eng", "eng", false }, { "!eng", "other", true }, { "* !eng", "eng", false }, { "!eng *", "other", true },
-        { "!eng eng", "eng", false }, { "@field", "eng", true }, { "@other", "eng", false }, { "!@field", "eng", false },
+        { "!eng eng", "eng", false }, { "@field", "eng", true }, { "@other", "eng", false },
+        { "!@field", "eng", false },
         { "!@other", "eng", true }, { "support* !@field", "support1", false }, { "@other eng", "eng", true },
         { "CORP\\eng", "CORP\\eng", true }, { "bob@corp.example", "bob@corp.example", true }, { "*", "", false },
     };
@@ -165,9 +172,12 @@ static void test_host_lists(void **state)
         { "192.0.2.0/24", "::ffff:192.0.2.77", true }, { "::ffff:192.0.2.0/120", "192.0.2.77", true },
         { "::/0", "192.0.2.77", false }, { "::/0", "::ffff:192.0.2.77", false }, { "0.0.0.0/0", "2001:db8::1", false },
         { "2001:db8::/33", "2001:db8:8000::1", false }, { "2001:db8::/33", "2001:db8:7fff::1", true },
-        { "fe80::/10", "fe80::1%eth0", true }, { "192.0.2.1 local", "", true }, { "192.0.2.1 local", "192.0.2.1", true },
-        { "local", "192.0.2.1", false }, { "local", "::1", false }, { "192.0.2.0/24", "", false }, { "0.0.0.0/0", "", false },
-        { "!192.0.2.0/24", "192.0.2.1", false }, { "!192.0.2.0/24", "198.51.100.1", true }, { "!192.0.2.0/24", "", true },
+        { "fe80::/10", "fe80::1%eth0", true }, { "192.0.2.1 local", "", true },
+        { "192.0.2.1 local", "192.0.2.1", true },
+        { "local", "192.0.2.1", false }, { "local", "::1", false }, { "192.0.2.0/24", "", false },
+        { "0.0.0.0/0", "", false },
+        { "!192.0.2.0/24", "192.0.2.1", false }, { "!192.0.2.0/24", "198.51.100.1", true },
+        { "!192.0.2.0/24", "", true },
         { "!local", "", false }, { "0.0.0.0/0 !10.0.0.0/8", "10.1.2.3", false },
         /* what is no address fits nothing, whatever is excluded */
         { "0.0.0.0/0 ::/0 local", "host.example", false }, { "!192.0.2.0/24", "host.example", false },
@@ -208,7 +218,8 @@ static void test_identity_lists(void **state)
 {
     static const struct list_case cases[] = {
         { "*@vendor.example", "anna@vendor.example", true }, { "*@vendor.example", "anna@other.example", false },
-        { "*@vendor.example", "", false }, { "*", "", false }, { "**", "", false }, { "*", "x", true }, { "!*@other.example", "", true },
+        { "*@vendor.example", "", false }, { "*", "", false }, { "**", "", false }, { "*", "x", true },
+        { "!*@other.example", "", true },
         { "!*@other.example", "x@other.example", false }, { "Anna?Smith", "Anna Smith", true },
     };
 
@@ -225,8 +236,10 @@ static void test_words_that_are_mistaken(void **state)
         enum lb_match_key key;
         const char *value, *mistakes;
     } cases[] = {
-        { LB_MATCH_ACCOUNT, "a,b", "f:7: Account=a,b is not a name or a glob of names; names are separated by spaces\n" },
-        { LB_MATCH_ACCOUNT, "1000", "f:7: Account=1000 is not a name or a glob of names; names are separated by spaces\n" },
+        { LB_MATCH_ACCOUNT, "a,b",
+          "f:7: Account=a,b is not a name or a glob of names; names are separated by spaces\n" },
+        { LB_MATCH_ACCOUNT, "1000",
+          "f:7: Account=1000 is not a name or a glob of names; names are separated by spaces\n" },
         { LB_MATCH_ACCOUNT, "@a*", "f:7: Account=@a* is not @ and the name of a group\n" },
         { LB_MATCH_ACCOUNT, "@", "f:7: Account=@ is not @ and the name of a group\n" },
         { LB_MATCH_ACCOUNT, "! bob", "f:7: Account=: one ! stands right before a pattern\n" },

@@ -21,10 +21,12 @@ static void test_clean(void **state)
         const char *text, *clean;
     } cases[] = {
         { "", "" }, { "plain", "plain" }, { "  a  b ", "a b" }, { "a\n\tb\r\n", "a b" }, { "\n", "" },
-        { "a\u00a0\u3000b\u2003", "a b" }, { "na\u00efve \u4e16\u754c \U0001F512", "na\u00efve \u4e16\u754c \U0001F512" },
+        { "a\u00a0\u3000b\u2003", "a b" },
+        { "na\u00efve \u4e16\u754c \U0001F512", "na\u00efve \u4e16\u754c \U0001F512" },
         { "a\033[31mred", "a" BAD "[31mred" }, { "a\007\177", "a" BAD BAD }, { "a\xC2\x9B" "31m", "a" BAD "31m" },
         { "\u202egnp.exe", BAD "gnp.exe" }, { "a\u200bb", "a" BAD "b" }, { "\u2066x\u2069", BAD "x" BAD },
-        { "\ufeffx", BAD "x" }, { "x\u00ady", "x" BAD "y" }, { "a\u2028b", "a" BAD "b" }, { "\u2764\ufe0f", "\u2764" BAD },
+        { "\ufeffx", BAD "x" }, { "x\u00ady", "x" BAD "y" }, { "a\u2028b", "a" BAD "b" },
+        { "\u2764\ufe0f", "\u2764" BAD },
         { "\ue000", BAD }, { "\ufdd0\uffff\U0001fffe", BAD BAD BAD }, { "a\U000e0041", "a" BAD }, { "\u3164", BAD },
         { "\x80" "a", BAD "a" }, { "a\xC3", "a" BAD }, { "\xC0\xAF", BAD BAD }, { "\xED\xA0\x80", BAD BAD BAD },
         { "\xF4\x90\x80\x80", BAD BAD BAD BAD }, { "\xF8", BAD }, { "\xE2\x82" "x", BAD BAD "x" }, { BAD, BAD },
@@ -52,7 +54,8 @@ static void test_clean_cuts_between_characters(void **state)
         const char *clean;
     } cases[] = {
         { 0, "" }, { 1, "a" }, { 2, "a" }, { 3, "a" }, { 4, "a \u00e9" }, { 6, "a \u00e9" }, { 7, "a \u00e9\u4e16" },
-        { 9, "a \u00e9\u4e16" }, { 10, "a \u00e9\u4e16" BAD }, { 11, "a \u00e9\u4e16" BAD }, { 12, "a \u00e9\u4e16" BAD " b" },
+        { 9, "a \u00e9\u4e16" }, { 10, "a \u00e9\u4e16" BAD }, { 11, "a \u00e9\u4e16" BAD },
+        { 12, "a \u00e9\u4e16" BAD " b" },
     };
 
     (void)state;
@@ -134,8 +137,10 @@ static void test_confusable(void **state)
         "ok then \u0440\u0430\u0443", "\u03b1\u0441", "\u0251dmin", "a\u043b-b",
     };
     static const char *const no[] = {
-        "", "plain words, CASE-1234.", "na\u00efve \u00dcbung \u0141\u00f3d\u017a", "\u0437\u0430\u043c\u0435\u043d\u0430 \u0434\u0438\u0441\u043a\u0430 sda",
-        "\u0441 \u043e \u0430", "\u03ba\u03b1\u03b9 \u03c4\u03bf", "\u4e16\u754c host", "\u0434\u0438\u0441\u043a, disk", "5\u00b5s", "\u2116 5",
+        "", "plain words, CASE-1234.", "na\u00efve \u00dcbung \u0141\u00f3d\u017a",
+          "\u0437\u0430\u043c\u0435\u043d\u0430 \u0434\u0438\u0441\u043a\u0430 sda",
+        "\u0441 \u043e \u0430", "\u03ba\u03b1\u03b9 \u03c4\u03bf", "\u4e16\u754c host", "\u0434\u0438\u0441\u043a,
+          disk", "5\u00b5s", "\u2116 5",
         "1234", "-.-", BAD BAD,
     };
 
@@ -174,7 +179,8 @@ static void test_matches_whole_strings_only(void **state)
 
 static void test_names(void **state)
 {
-    static const char *const yes[] = { "bob", "field-service", "_apt", "host$", "a.b+c", "CORP\\bob", "bob@corp.example",
+    static const char *const yes[] = { "bob", "field-service", "_apt", "host$", "a.b+c", "CORP\\bob",
+      "bob@corp.example",
                                        "j\u00f6rg", "1st" };
     static const char *const no[] = { "", "-x", "1000", "a b", "a,b", "a:b", "a/b", "a*", "a[", "!a", "a=b", "\t" };
 

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Every cell of the lifecycle table, what each event changes, and a million random steps that must keep the promises. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/samples.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define STEPS 200000
+#else
+#define STEPS 1500000
+#endif
+
+/*
+ * What is allowed, written down from the prose and not from the code: state, event, state after it, effects. Everything
+ * else is not allowed.
+ */
+static const char *const allowed[] = {
+    /* the four ways in, and the vendor's own stage before the customer's */
+    "- review review notify",
+    "- requested pending notify",
+    "- permitted active arm",
+    "- preapproved approved",
+    "- emergency active notify arm",
+    /* waiting for a decision: whoever waits is told of everything that a person does */
+    "review reviewed pending notify wake",
+    "review denied denied closing wake",
+    "review expired expired closing wake",
+    "review withdrawn withdrawn closing wake",
+    "review undecidable undecidable closing wake",
+    "review message review wake",
+    "review rebooted review",
+    "pending voted pending wake",
+    "pending approved approved wake",
+    "pending denied denied closing wake",
+    "pending expired expired closing wake",
+    "pending withdrawn withdrawn closing wake",
+    "pending undecidable undecidable closing wake",
+    "pending message pending wake",
+    "pending rebooted pending",
+    /* decided, not begun */
+    "approved begun active wake arm",
+    "approved lapsed lapsed closing wake",
+    "approved withdrawn withdrawn closing wake",
+    "approved stopped ending closing wake reap",
+    "approved message approved wake",
+    "approved rebooted approved",
+    /* access */
+    "active opened active",
+    "active closed active closing",
+    "active warned active warn",
+    "active extended active arm warn",
+    "active paused paused closing warn",
+    "active message active",
+    "active rebooted active arm",
+    "active time-over ending closing wake reap",
+    "active handed-back ending closing wake reap",
+    "active stopped ending closing wake reap",
+    "paused closed paused closing",
+    "paused resumed active warn",
+    "paused extended paused arm",
+    "paused message paused",
+    "paused rebooted paused arm",
+    "paused time-over ending closing wake reap",
+    "paused handed-back ending closing wake reap",
+    "paused stopped ending closing wake reap",
+    /* the end: left by a receipt alone */
+    "ending closed ending closing",
+    "ending stuck ending closing",
+    "ending stopped ending closing reap",
+    "ending completed completed closing disarm",
+    "ending ended ended closing disarm",
+    "ending revoked revoked closing disarm",
+};
+
+static const struct { const char *name; unsigned bit; } effect_names[] = {
+    { "closing", LB_EFFECT_CLOSING }, { "notify", LB_EFFECT_NOTIFY }, { "wake", LB_EFFECT_WAKE },
+    { "arm", LB_EFFECT_ARM },         { "warn", LB_EFFECT_WARN },     { "reap", LB_EFFECT_REAP },
+    { "disarm", LB_EFFECT_DISARM },
+};
+
+static unsigned effects_from(char *words)
+{
+    unsigned effects = 0;
+
+    for (char *save, *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+        size_t i = 0;
+
+        while (i < LB_ELEMENTS(effect_names) && strcmp(effect_names[i].name, w) != 0)
+            i++;
+        assert_true(i < LB_ELEMENTS(effect_names));
+        effects |= effect_names[i].bit;
+    }
+    return effects;
+}
+
+static int state_from(const char *name)
+{
+    for (int state = LB_STATE_REVIEW; state < LB_STATE_MAX_; state++)
+        if (strcmp(lb_state_names[state], name) == 0)
+            return state;
+    assert_string_equal(name, "-");
+    return LB_STATE_NONE;
+}
+
+/* The written table's word about a cell. */
+static struct lb_transition expected(int state, int kind)
+{
+    char from[16], event[16], to[16], rest[64], line[96];
+
+    for (size_t i = 0; i < LB_ELEMENTS(allowed); i++) {
+        *rest = '\0';
+        snprintf(line, sizeof(line), "%s", allowed[i]);
+        assert_true(sscanf(line, "%15s %15s %15s %63[a-z ]", from, event, to, rest) >= 3);
+        if (state_from(from) == state && lb_event_kind_from_name(event) == kind)
+            return (struct lb_transition){ state_from(to), effects_from(rest) };
+    }
+    return (struct lb_transition){ 0 };
+}
+
+static void assert_cell(int state, int kind)
+{
+    const struct lb_transition want = expected(state, kind);
+    struct lb_request *r = sample_request(state);
+    struct lb_event e = sample_event(kind, HOUR);
+    LB_FREE char *before = sample_text(r), *checked = NULL, *after = NULL;
+    int next = -7, error = 0;
+    unsigned effects = 0x5555;
+
+    if (kind == LB_EVENT_OPENED)
+        e.pid = 4002;
+    error = lb_lifecycle_check(r, state, &e, &next, &effects);
+    checked = sample_text(r);
+    assert_string_equal(before, checked);
+    if (want.next == LB_STATE_NONE) {
+        assert_int_equal(error, -EPERM);
+        assert_int_equal(next, -7);
+        assert_int_equal(effects, 0x5555);
+        assert_int_equal(lb_lifecycle_apply(&r, &e), -EPERM);
+        after = sample_text(r);
+        assert_string_equal(before, after);
+    } else {
+        assert_int_equal(error, 0);
+        assert_int_equal(next, want.next);
+        assert_int_equal(effects, want.effects);
+        assert_int_equal(lb_lifecycle_apply(&r, &e), 0);
+        assert_int_equal(r->state, want.next);
+    }
+    lb_request_free(r);
+}
+
+static void test_every_cell(void **state)
+{
+    size_t seen = 0;
+
+    (void)state;
+    for (int from = 0; from < LB_STATE_MAX_; from++)
+        for (int kind = 1; kind < LB_EVENT_MAX_; kind++) {
+            const struct lb_transition cell = lb_lifecycle_step(from, kind), want = expected(from, kind);
+
+            if (cell.next != want.next || cell.effects != want.effects)
+                print_error("%s + %s: %s (%x), not %s (%x)\n", lb_state_names[from], lb_event_names[kind],
+                            lb_state_names[cell.next], cell.effects, lb_state_names[want.next], want.effects);
+            assert_int_equal(cell.next, want.next);
+            assert_int_equal(cell.effects, want.effects);
+            if (sample_ways[from][0] || from == LB_STATE_NONE)
+                assert_cell(from, kind);
+            seen += want.next != LB_STATE_NONE;
+        }
+    assert_int_equal(seen, LB_ELEMENTS(allowed));
+}
+
+static void test_out_of_range(void **state)
+{
+    static const int wrong[][2] = { { -1, LB_EVENT_REQUESTED }, { LB_STATE_MAX_, LB_EVENT_REQUESTED },
+                                    { 0, LB_EVENT_NONE },       { 0, -1 },
+                                    { 0, LB_EVENT_REFUSED },    { 0, LB_EVENT_MAX_ } };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(wrong); i++)
+        assert_int_equal(lb_lifecycle_step(wrong[i][0], wrong[i][1]).next, LB_STATE_NONE);
+}
+
+/* What every table of this kind must keep, whatever is in it. */
+static void test_shape(void **state)
+{
+    (void)state;
+    for (int from = 0; from < LB_STATE_MAX_; from++)
+        for (int kind = 1; kind < LB_EVENT_REQUEST_MAX_; kind++) {
+            const struct lb_transition t = lb_lifecycle[from][kind];
+            bool ends = !lb_state_is_open(t.next) || t.next == LB_STATE_ENDING || t.next == LB_STATE_PAUSED;
+
+            if (t.next == LB_STATE_NONE)
+                continue;
+            assert_true(from == LB_STATE_NONE || lb_state_is_open(from));
+            if (ends && t.next != from)
+                assert_true(t.effects & LB_EFFECT_CLOSING);
+            if (t.effects & LB_EFFECT_CLOSING)
+                assert_true(ends || kind == LB_EVENT_CLOSED); /* the end of a session waits for no disk, either */
+            if (t.next == LB_STATE_ENDING && from != LB_STATE_ENDING)
+                assert_true(t.effects & LB_EFFECT_REAP);
+            if (t.next == LB_STATE_ACTIVE && !lb_state_is_access(from))
+                assert_true(t.effects & LB_EFFECT_ARM);
+            if (from == LB_STATE_ENDING && t.next != LB_STATE_ENDING)
+                assert_true(t.effects & LB_EFFECT_DISARM);
+            if (lb_state_is_waiting(from) && t.next != from)
+                assert_true(t.effects & LB_EFFECT_WAKE);
+        }
+}
+
+/* --- contradictions --------------------------------------------------------------------------------------------------- */
+
+static void assert_refused(struct lb_request *r, const struct lb_event *e)
+{
+    LB_FREE char *before = sample_text(r), *after = NULL;
+    int next = -7;
+    unsigned effects = 0x5555;
+
+    assert_int_equal(lb_lifecycle_check(r, r ? r->state : 0, e, &next, &effects), -EINVAL);
+    assert_int_equal(next, -7);
+    assert_int_equal(effects, 0x5555);
+    assert_int_equal(lb_lifecycle_apply(&r, e), -EINVAL);
+    after = sample_text(r);
+    assert_string_equal(before, after);
+}
+
+static void test_contradictions(void **state)
+{
+    static const int receipts[] = { LB_EVENT_COMPLETED, LB_EVENT_ENDED, LB_EVENT_REVOKED };
+    struct lb_request *active = sample_request(LB_STATE_ACTIVE), *ending = sample_request(LB_STATE_ENDING);
+    struct lb_event e = sample_event(LB_EVENT_OPENED, HOUR);
+
+    (void)state;
+    assert_refused(active, &e); /* the same leader twice */
+    e.kind = LB_EVENT_CLOSED;
+    e.pid_started++; /* another process with the same number */
+    assert_refused(active, &e);
+    e = sample_event(LB_EVENT_WARNED, HOUR);
+    e.request = "00000000";
+    assert_refused(active, &e);
+    e.request = NULL;
+    assert_refused(active, &e);
+    e.kind = LB_EVENT_REQUESTED;
+    assert_refused(NULL, &e);
+    for (size_t i = 0; i < LB_ELEMENTS(receipts); i++) {
+        e = sample_event(receipts[i], HOUR);
+        e.left = 1;
+        assert_refused(ending, &e);
+        e.left = -1;
+        assert_refused(ending, &e);
+    }
+    lb_request_free(active);
+    lb_request_free(ending);
+}
+
+/* --- what events change ----------------------------------------------------------------------------------------------- */
+
+static void apply(struct lb_request **r, struct lb_event e)
+{
+    assert_int_equal(lb_lifecycle_apply(r, &e), 0);
+}
+
+static void test_begin(void **state)
+{
+    const struct lb_event e = sample_event(LB_EVENT_REQUESTED, 0);
+    struct lb_request *r = sample_request(LB_STATE_PENDING);
+
+    (void)state;
+    assert_string_equal(r->id, e.request);
+    assert_string_equal(r->host, e.host);
+    assert_string_equal(r->account, e.account);
+    assert_string_equal(r->engineer, e.engineer);
+    assert_string_equal(r->key, e.key);
+    assert_string_equal(r->service, e.service);
+    assert_string_equal(r->scope, e.scope);
+    assert_string_equal(r->rhost, e.rhost);
+    assert_string_equal(r->tty, e.tty);
+    assert_string_equal(r->ticket, e.ticket);
+    assert_string_equal(r->reason, e.reason);
+    assert_string_equal(r->rule, e.rule);
+    assert_string_equal(r->entitled[0], "root");
+    assert_int_equal(r->uid, e.uid);
+    assert_int_equal(r->basis, LB_BASIS_APPROVAL);
+    assert_int_equal(r->requested_at, SAMPLE_WALL);
+    assert_int_equal(r->duration, 4 * HOUR);
+    assert_int_equal(r->terms.max_sessions, 10);
+    assert_int_equal(r->decide_by.wall, SAMPLE_WALL + 12 * HOUR);
+    assert_int_equal(r->decide_by.boot, SAMPLE_BOOT + 12 * HOUR);
+    assert_int_equal(r->closed_at, 0);
+    lb_request_free(r);
+}
+
+static void test_decision_shortens(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_PENDING);
+    struct lb_event e = sample_event(LB_EVENT_APPROVED, HOUR);
+    const struct lb_approval *a;
+
+    (void)state;
+    e.duration = 2 * HOUR;
+    e.note = "only this disk";
+    apply(&r, e);
+    assert_int_equal(r->duration, 2 * HOUR);
+    assert_int_equal(r->use_by.wall, SAMPLE_WALL + 25 * HOUR); /* from the approval on, not from the request */
+    assert_int_equal(r->approvals.n, 1);
+    a = r->approvals.items;
+    assert_string_equal(a->approver, "bob");
+    assert_string_equal(a->decision, "approve");
+    assert_string_equal(a->evidence, "host");
+    assert_string_equal(a->note, "only this disk");
+    assert_int_equal(a->at, SAMPLE_WALL + HOUR);
+    e = sample_event(LB_EVENT_BEGUN, 2 * HOUR);
+    e.duration = 0;
+    apply(&r, e);
+    assert_int_equal(r->not_before, SAMPLE_WALL + 2 * HOUR);
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 4 * HOUR);
+    assert_int_equal(r->not_after.boot, SAMPLE_BOOT + 4 * HOUR);
+    lb_request_free(r);
+}
+
+static void test_denial_is_recorded(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_DENIED);
+    const struct lb_approval *a = r->approvals.items;
+
+    (void)state;
+    assert_int_equal(r->approvals.n, 1);
+    assert_string_equal(a->decision, "deny");
+    assert_int_equal(r->closed_at, SAMPLE_WALL + LB_USEC_PER_SEC);
+    lb_request_free(r);
+}
+
+static void test_sessions(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+    struct lb_event e = sample_event(LB_EVENT_OPENED, HOUR);
+    const struct lb_session *s;
+
+    (void)state;
+    e.pid = 5000;
+    e.foreign = true;
+    apply(&r, e);
+    assert_int_equal(r->sessions.n, 2);
+    assert_int_equal(lb_request_open_sessions(r), 2);
+    s = r->sessions.items;
+    assert_false(s[0].foreign);
+    assert_true(s[1].foreign);
+    assert_int_equal(s[1].session, 12);
+    assert_string_equal(s[1].service, "sshd");
+    e = sample_event(LB_EVENT_CLOSED, 2 * HOUR);
+    apply(&r, e);
+    s = r->sessions.items;
+    assert_int_equal(s[0].closed_at, SAMPLE_WALL + 2 * HOUR);
+    assert_int_equal(lb_request_open_sessions(r), 1);
+    assert_null(lb_request_session(r, 4001, 88000));
+    assert_non_null(lb_request_session(r, 5000, 88000));
+    apply(&r, sample_event(LB_EVENT_TIME_OVER, 3 * HOUR));
+    assert_int_equal(lb_request_open_sessions(r), 1); /* not before the receipt */
+    apply(&r, sample_event(LB_EVENT_ENDED, 4 * HOUR));
+    assert_int_equal(lb_request_open_sessions(r), 0);
+    s = r->sessions.items;
+    assert_int_equal(s[0].closed_at, SAMPLE_WALL + 2 * HOUR); /* the receipt changes no earlier end */
+    lb_request_free(r);
+}
+
+static void test_first_word_of_the_end_stands(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+    struct lb_event e = sample_event(LB_EVENT_TIME_OVER, HOUR);
+
+    (void)state;
+    e.by = "clock";
+    apply(&r, e);
+    apply(&r, sample_event(LB_EVENT_STOPPED, 2 * HOUR));
+    assert_string_equal(r->end.reason, "time-over");
+    assert_string_equal(r->end.by, "clock");
+    assert_int_equal(r->end.at, SAMPLE_WALL + HOUR);
+    e = sample_event(LB_EVENT_STUCK, 3 * HOUR);
+    e.left = 2;
+    apply(&r, e);
+    assert_int_equal(r->state, LB_STATE_ENDING);
+    assert_int_equal(r->end.left, 2);
+    apply(&r, sample_event(LB_EVENT_ENDED, 4 * HOUR));
+    assert_int_equal(r->end.left, 0);
+    assert_int_equal(r->end.killed, 3);
+    assert_int_equal(r->end.ms, 9);
+    lb_request_free(r);
+}
+
+static void test_reboot(void **state)
+{
+    static const int states[] = { LB_STATE_PENDING, LB_STATE_APPROVED, LB_STATE_ACTIVE };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(states); i++) {
+        struct lb_request *r = sample_request(states[i]);
+        struct lb_event e = sample_event(LB_EVENT_REBOOTED, 2 * HOUR);
+        const struct lb_deadline *d[] = { &r->decide_by, &r->use_by, &r->not_after };
+
+        e.time.boot = 9 * LB_USEC_PER_SEC;
+        e.time.boot_id = 78;
+        apply(&r, e);
+        assert_int_equal(r->state, states[i]);
+        assert_int_equal(d[i]->wall, SAMPLE_WALL + 3 * HOUR);
+        assert_int_equal(d[i]->boot, 9 * LB_USEC_PER_SEC + HOUR);
+        assert_int_equal(d[i]->boot_id, 78);
+        assert_int_equal(lb_request_open_sessions(r), 0);
+        lb_request_free(r);
+    }
+}
+
+static void test_extension(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+
+    (void)state;
+    apply(&r, sample_event(LB_EVENT_WARNED, HOUR));
+    assert_int_equal(r->warned, 15 * MINUTE);
+    apply(&r, sample_event(LB_EVENT_EXTENDED, 3 * HOUR));
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 4 * HOUR);
+    assert_int_equal(r->warned, 0); /* warned again before the new end */
+    assert_int_equal(r->approvals.n, 2);
+    lb_request_free(r);
+}
+
+static void test_messages(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_PENDING);
+    struct lb_event e = sample_event(LB_EVENT_MESSAGE, HOUR);
+    const struct lb_message *m;
+
+    (void)state;
+    e.note = "which disk?";
+    apply(&r, e);
+    m = r->messages.items;
+    assert_int_equal(r->messages.n, 1);
+    assert_string_equal(m->from, "bob");
+    assert_string_equal(m->text, "which disk?");
+    assert_int_equal(m->at, SAMPLE_WALL + HOUR);
+    lb_request_free(r);
+}
+
+/* --- a million steps -------------------------------------------------------------------------------------------------- */
+
+/* What the promises need to know of a history, kept apart from the request. */
+struct history {
+    struct lb_request *r;
+    bool granted;              /* somebody or a rule let it in */
+    int64_t end_wall, end_boot; /* what the events have allowed at most */
+    int64_t duration;
+    int closed; /* the final state, once there is one */
+    int64_t now;
+};
+
+static bool grants(int kind)
+{
+    return kind == LB_EVENT_APPROVED || kind == LB_EVENT_PERMITTED || kind == LB_EVENT_PREAPPROVED ||
+           kind == LB_EVENT_EMERGENCY;
+}
+
+static void bound(struct history *h, const struct lb_event *e, int64_t span)
+{
+    h->end_wall = e->time.wall + span;
+    h->end_boot = e->time.boot + span;
+}
+
+static void follow(struct history *h, const struct lb_event *e)
+{
+    bool first = e->kind == LB_EVENT_PERMITTED || e->kind == LB_EVENT_EMERGENCY || e->kind == LB_EVENT_REQUESTED ||
+                 e->kind == LB_EVENT_REVIEW || e->kind == LB_EVENT_PREAPPROVED;
+
+    h->granted |= grants(e->kind);
+    if (first || ((e->kind == LB_EVENT_APPROVED || e->kind == LB_EVENT_BEGUN) && e->duration > 0))
+        h->duration = e->duration;
+    if (e->kind == LB_EVENT_PERMITTED || e->kind == LB_EVENT_EMERGENCY || e->kind == LB_EVENT_BEGUN)
+        bound(h, e, h->duration);
+    if (e->kind == LB_EVENT_EXTENDED || (e->kind == LB_EVENT_REBOOTED && lb_state_is_access(h->r->state)))
+        bound(h, e, e->left_usec);
+}
+
+static void assert_promises(const struct history *h)
+{
+    const struct lb_request *r = h->r;
+    bool receipt = r->state == LB_STATE_COMPLETED || r->state == LB_STATE_ENDED || r->state == LB_STATE_REVOKED;
+
+    if (lb_state_is_access(r->state) || r->state == LB_STATE_ENDING || receipt)
+        assert_true(h->granted);
+    if (lb_state_is_access(r->state)) {
+        assert_true(r->not_after.wall <= h->end_wall && r->not_after.boot <= h->end_boot);
+        assert_int_equal(r->not_after.boot_id, 77);
+    }
+    if (receipt)
+        assert_true(r->end.left == 0 && r->end.reason && lb_request_open_sessions(r) == 0);
+    assert_int_equal(r->closed_at != 0, !lb_state_is_open(r->state));
+}
+
+static struct lb_event random_event(uint64_t *seed, struct history *h)
+{
+    struct lb_event e = sample_event(1 + (int)sample_below(seed, LB_EVENT_REQUEST_MAX_ - 1), 0);
+
+    h->now += sample_below(seed, 20 * MINUTE);
+    e.time = sample_time(h->now);
+    e.pid = 1 + sample_below(seed, 4);
+    e.left = sample_below(seed, 3) - 1;
+    e.duration = sample_below(seed, 4) ? sample_below(seed, 9 * HOUR) : 0;
+    e.left_usec = sample_below(seed, 2 * HOUR);
+    e.warning = (1 + sample_below(seed, 15)) * MINUTE;
+    return e;
+}
+
+static void random_step(uint64_t *seed, struct history *h)
+{
+    const struct lb_event e = random_event(seed, h);
+    int before = h->r ? h->r->state : LB_STATE_NONE;
+    int error = lb_lifecycle_apply(&h->r, &e);
+
+    if (error == 0) {
+        assert_int_not_equal(lb_lifecycle_step(before, e.kind).next, LB_STATE_NONE);
+        assert_int_equal(h->closed, LB_STATE_NONE);
+        follow(h, &e);
+        h->closed = lb_state_is_open(h->r->state) ? LB_STATE_NONE : h->r->state;
+    } else if (h->r) {
+        assert_int_equal(h->r->state, before);
+    }
+    if (h->r)
+        assert_promises(h);
+    if (h->closed)
+        assert_int_equal(h->r->state, h->closed);
+}
+
+static void test_random_histories(void **state)
+{
+    uint64_t seed = UINT64_C(0x9E3779B97F4A7C15);
+    struct history h = { 0 };
+    size_t ended = 0;
+
+    (void)state;
+    for (size_t i = 0; i < STEPS; i++) {
+        random_step(&seed, &h);
+        if (!h.closed || sample_below(&seed, 10)) /* some more knocks at a closed one */
+            continue;
+        ended++;
+        lb_request_free(h.r);
+        h = (struct history){ 0 };
+    }
+    lb_request_free(h.r);
+    assert_true(ended > STEPS / 1000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_cell),
+        cmocka_unit_test(test_out_of_range),
+        cmocka_unit_test(test_shape),
+        cmocka_unit_test(test_contradictions),
+        cmocka_unit_test(test_begin),
+        cmocka_unit_test(test_decision_shortens),
+        cmocka_unit_test(test_denial_is_recorded),
+        cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_first_word_of_the_end_stands),
+        cmocka_unit_test(test_reboot),
+        cmocka_unit_test(test_extension),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_random_histories),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
