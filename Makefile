@@ -21,7 +21,8 @@ OBJ       = $(BUILD)/obj
 
 CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 $(if $(WERROR),-Werror)
-HARDEN   := -fstack-protector-strong -fPIC -fcf-protection=full $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+CET      := $(if $(filter x86_64% i%86%,$(shell $(CC) -dumpmachine)),-fcf-protection=full)
+HARDEN   := -fstack-protector-strong -fPIC $(CET) $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE -I. -DLB_VERSION='"$(VERSION)"' -DLB_LIBEXECDIR='"$(libexecdir)/lockbox"' \
               -DLB_SBINDIR='"$(sbindir)"' $(CFLAGS) $(WARNINGS) $(HARDEN) \
               $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) $(CPPFLAGS)
