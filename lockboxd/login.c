@@ -68,18 +68,18 @@ static bool is_provisional(const struct lb_attempt *a, const struct lb_words *w)
 }
 
 /* What there is already for this login: an access, or a request that waits. */
-static struct lb_live *find_any(const struct lb_attempt *a)
+static struct lb_live *find_any(const struct lb_attempt *a, const struct lb_words *w)
 {
     struct lb_live *live = lb_attempt_access(a);
 
-    return live ? live : lb_attempt_waiting(a, NULL);
+    return live ? live : lb_attempt_waiting(a, w->ticket);
 }
 
 static int begin(const struct lb_attempt *a, const struct lb_words *w, struct lb_answer *ret, struct lb_live **ret_live)
 {
     if (lb_attempt_forbidden(a, ret))
         return 0;
-    *ret_live = find_any(a);
+    *ret_live = find_any(a, w);
     if (*ret_live) {
         lb_login_look(*ret_live, ret);
         return 0;

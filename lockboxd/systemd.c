@@ -62,13 +62,15 @@ static int connect_bus(struct lb_systemd *s)
     return r < 0 ? r : sd_bus_attach_event(s->bus, s->event, SD_EVENT_PRIORITY_NORMAL);
 }
 
+/* A timer that is there already is the same one, set before this daemon started. To stop it first would lose it: PID 1
+ * refuses the new one while the old one goes. */
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     const sd_bus_error *e = sd_bus_message_get_error(m);
 
     (void)userdata;
     (void)error;
-    if (e && !sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
+    if (e && !sd_bus_error_has_names(e, "org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.systemd1.UnitExists"))
         lb_log(LOG_ERR, "PID 1 did not take the deadline of an access: %s", e->message);
     return 0;
 }
@@ -159,10 +161,8 @@ void lb_systemd_disarm(struct lb_systemd *s, const char *id)
 
 void lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t uid, int64_t left, int64_t at)
 {
-    int r;
+    int r = connect_bus(s);
 
-    lb_systemd_disarm(s, id);
-    r = connect_bus(s);
     if (r >= 0)
         r = start_timer(s, id, uid, left, at);
     if (r < 0)

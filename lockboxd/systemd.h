@@ -13,7 +13,7 @@ int lb_systemd_new(sd_event *event, const char *state_directory, const char *run
 struct lb_systemd *lb_systemd_free(struct lb_systemd *s); /* NULL is fine; returns NULL */
 
 /* Starts lockbox-end-ID.timer, which runs `lockboxd --reap ID --uid UID` after `left` µs or at wall-clock time `at`,
- * whichever comes first. One that stands already is replaced. Asynchronous; failures are logged and tried again. */
+ * whichever comes first. One that stands already stays as it is. Asynchronous; failures are logged. */
 void lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t uid, int64_t left, int64_t at);
 
 /* Stops it. */

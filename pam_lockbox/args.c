@@ -59,7 +59,7 @@ static int take_wait(struct lb_args *args, const char *value)
     static const struct {
         const char *name;
         int seconds;
-    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}};
+    } units[] = { { "", 1 }, { "s", 1 }, { "m", 60 }, { "min", 60 }, { "h", 3600 } };
     char *end;
     long n;
 
@@ -85,8 +85,8 @@ static const struct {
     const char *prefix;
     int (*take)(struct lb_args *args, const char *value);
 } rows[] = {
-    {"users=", take_users},   {"groups=", take_groups}, {"scope=", take_scope},
-    {"socket=", take_socket}, {"wait=", take_wait},     {"quiet", take_quiet},
+    { "users=", take_users },   { "groups=", take_groups }, { "scope=", take_scope },
+    { "socket=", take_socket }, { "wait=", take_wait },     { "quiet", take_quiet },
 };
 
 static int take(struct lb_args *args, const char *argument)
@@ -102,7 +102,7 @@ static int take(struct lb_args *args, const char *argument)
 
 int lb_args_parse(int argc, const char **argv, struct lb_args *ret)
 {
-    struct lb_args args = {.scope = "login", .socket = LB_LOGIN_SOCKET, .wait_ms = DEFAULT_WAIT_MS};
+    struct lb_args args = { .scope = "login", .socket = LB_LOGIN_SOCKET, .wait_ms = DEFAULT_WAIT_MS };
     int r = 0;
 
     for (int i = 0; r == 0 && i < argc; i++) {

@@ -108,8 +108,8 @@ static bool ask(struct conversation *c)
 static enum lb_outcome wait_on(struct conversation *c, const char *text)
 {
     int64_t left = c->until - now_ms();
-    json_t *parameters = json_pack("{s:s, s:s, s:I}", "request", c->reply->request, "text", text, "seen",
-                                   (json_int_t)c->reply->seen);
+    json_t *parameters =
+        json_pack("{s:s, s:s, s:I}", "request", c->reply->request, "text", text, "seen", (json_int_t)c->reply->seen);
 
     return lb_outcome_get(c->client, "org.lockbox.Login.Wait", parameters,
                           left < LAST_WORD_MS ? LAST_WORD_MS : (int)left, c->reply);
@@ -145,7 +145,7 @@ static enum lb_outcome hold(struct conversation *c)
 enum lb_outcome lb_conversation_hold(pam_handle_t *pamh, const struct lb_args *args, struct lb_client *client,
                                      json_t *login, struct lb_reply *reply)
 {
-    struct conversation c = {.pamh = pamh, .args = args, .client = client, .login = login, .reply = reply};
+    struct conversation c = { .pamh = pamh, .args = args, .client = client, .login = login, .reply = reply };
     enum lb_outcome outcome;
 
     c.until = now_ms() - lb_login_age_ms(pamh) + args->wait_ms;

@@ -56,8 +56,7 @@ static int find_account(const struct person *p, struct scratch *s, struct passwd
 
     while (r == 0) {
         errno = EIO; /* what glibc returns where no backend could be asked: otherwise 0, as for "not found" */
-        r = p->given ? getpwnam_r(p->given, pw, s->data, s->size, ret)
-                     : getpwuid_r(p->uid, pw, s->data, s->size, ret);
+        r = p->given ? getpwnam_r(p->given, pw, s->data, s->size, ret) : getpwuid_r(p->uid, pw, s->data, s->size, ret);
         if (r != ERANGE)
             return -r;
         r = grow(s);
@@ -164,7 +163,7 @@ static int choose(struct person *people, size_t n, int group_error, char **ret)
 
 int lb_gated_find(const pam_handle_t *pamh, const struct lb_args *args, char **ret)
 {
-    struct person people[PEOPLE] = {{.given = lb_login_item(pamh, PAM_USER)}};
+    struct person people[PEOPLE] = { { .given = lb_login_item(pamh, PAM_USER) } };
     struct scratch scratch = {};
     size_t n = 1;
     int r = people[0].given ? look_up(&people[0], &scratch) : -EINVAL;

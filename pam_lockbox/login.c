@@ -86,11 +86,11 @@ static int add_audit(json_t *login, const char *name, const char *path)
 json_t *lb_login_collect(pam_handle_t *pamh, const struct lb_args *args, const char *account)
 {
     const char *user = lb_login_item(pamh, PAM_USER);
-    json_t *login = json_pack("{s:s, s:s*, s:s*, s:s, s:s, s:s*, s:s*, s:s*}", "account", account, "user",
-                              lb_streq(user, account) ? NULL : user, "ruser", lb_login_item(pamh, PAM_RUSER),
-                              "service", lb_login_item(pamh, PAM_SERVICE), "scope", args->scope, "rhost",
-                              lb_login_item(pamh, PAM_RHOST), "tty", lb_login_item(pamh, PAM_TTY), "auth_info",
-                              auth_info(pamh));
+    json_t *login =
+        json_pack("{s:s, s:s*, s:s*, s:s, s:s, s:s*, s:s*, s:s*}", "account", account, "user",
+                  lb_streq(user, account) ? NULL : user, "ruser", lb_login_item(pamh, PAM_RUSER), "service",
+                  lb_login_item(pamh, PAM_SERVICE), "scope", args->scope, "rhost", lb_login_item(pamh, PAM_RHOST),
+                  "tty", lb_login_item(pamh, PAM_TTY), "auth_info", auth_info(pamh));
 
     if (login && add_audit(login, "loginuid", LB_LOGIN_UID) == 0 &&
         add_audit(login, "audit_session", LB_LOGIN_SESSION) == 0)

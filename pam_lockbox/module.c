@@ -35,7 +35,7 @@ static void visit_clear(struct visit *v)
     lb_reply_clear(&v->reply);
 }
 
-#define VISIT(v, handle) LB_CLEANUP(visit_clear) struct visit v = {.pamh = (handle)}
+#define VISIT(v, handle) LB_CLEANUP(visit_clear) struct visit v = { .pamh = (handle) }
 
 /* True if the login is gated and can go on; else *ret says why not. */
 static bool enter(struct visit *v, int argc, const char **argv, enum lb_outcome *ret)
@@ -176,7 +176,7 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 
     if (arrive(&v, argc, argv, &outcome))
         outcome = lb_outcome_get(v.client, "org.lockbox.Login.Open", json_pack("{s:O}", "login", v.login),
-                               LB_ANSWER_WITHIN_MS, &v.reply);
+                                 LB_ANSWER_WITHIN_MS, &v.reply);
     if (outcome == LB_OUTCOME_ALLOWED)
         outcome = hand_on(&v);
     v.args.quiet = v.args.quiet || flags & PAM_SILENT;

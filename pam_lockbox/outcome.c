@@ -14,44 +14,47 @@
 #define ADMINISTRATOR "ask an administrator of this host."
 
 const struct lb_outcome_class lb_outcome_classes[LB_OUTCOME_MAX_] = {
-    [LB_OUTCOME_DENIED] = {PAM_PERM_DENIED, LOG_NOTICE, "denied", "Access is denied."},
-    [LB_OUTCOME_ASK] = {PAM_PERM_DENIED, LOG_NOTICE, "denied: no valid request was made",
-        "No request was made: log in again."},
-    [LB_OUTCOME_WAITING] = {PAM_PERM_DENIED, LOG_NOTICE, "denied: still pending",
-        "Your request is still pending: log in again."},
-    [LB_OUTCOME_ALLOWED] = {PAM_SUCCESS, LOG_INFO, "allowed", NULL},
-    [LB_OUTCOME_UNREACHABLE] = {PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd cannot be reached",
-        "The gatekeeper cannot be reached: " ADMINISTRATOR},
-    [LB_OUTCOME_IMPOSTOR] = {PAM_AUTHINFO_UNAVAIL, LOG_ALERT, "refused: another user listens on lockboxd's socket",
-        "The gatekeeper cannot be reached: " ADMINISTRATOR},
-    [LB_OUTCOME_TIMEOUT] = {PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd does not answer",
-        "The gatekeeper does not answer: log in again, or " ADMINISTRATOR},
-    [LB_OUTCOME_HANG_UP] = {PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd hung up",
-        "The gatekeeper stopped answering: log in again."},
-    [LB_OUTCOME_LOST] = {PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd hung up during the wait",
-        "The gatekeeper stopped answering; your request is kept: log in again."},
-    [LB_OUTCOME_NONSENSE] = {PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd's answer is not understood",
-        "The gatekeeper's answer is not understood: " ADMINISTRATOR},
-    [LB_OUTCOME_UNAVAILABLE] = {PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd cannot decide",
-        "The gatekeeper cannot decide: " ADMINISTRATOR},
-    [LB_OUTCOME_MEMORY] = {PAM_AUTHINFO_UNAVAIL, LOG_CRIT, "refused: out of memory or other resources",
-        "Out of memory: " ADMINISTRATOR},
-    [LB_OUTCOME_UNKNOWN] = {PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: cannot tell whether the account is gated",
-        "Your account cannot be looked up: " ADMINISTRATOR},
-    [LB_OUTCOME_ARGUMENT] = {PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: pam_lockbox has an argument it does not know",
-        "The gate is not set up properly: " ADMINISTRATOR},
-    [LB_OUTCOME_NOT_OURS] = {PAM_IGNORE, LOG_DEBUG, NULL, NULL},
-    [LB_OUTCOME_PROVEN] = {PAM_SUCCESS, LOG_DEBUG, NULL, NULL},
-    [LB_OUTCOME_CLOSED] = {PAM_SUCCESS, LOG_DEBUG, NULL, NULL},
+    [LB_OUTCOME_DENIED] = { PAM_PERM_DENIED, LOG_NOTICE, "denied", "Access is denied." },
+    [LB_OUTCOME_ASK] = { PAM_PERM_DENIED, LOG_NOTICE, "denied: no valid request was made",
+                         "No request was made: log in again." },
+    [LB_OUTCOME_WAITING] = { PAM_PERM_DENIED, LOG_NOTICE, "denied: still pending",
+                             "Your request is still pending: log in again." },
+    [LB_OUTCOME_ALLOWED] = { PAM_SUCCESS, LOG_INFO, "allowed", NULL },
+    [LB_OUTCOME_UNREACHABLE] = { PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd cannot be reached",
+                                 "The gatekeeper cannot be reached: " ADMINISTRATOR },
+    [LB_OUTCOME_IMPOSTOR] = { PAM_AUTHINFO_UNAVAIL, LOG_ALERT, "refused: another user listens on lockboxd's socket",
+                              "The gatekeeper cannot be reached: " ADMINISTRATOR },
+    [LB_OUTCOME_TIMEOUT] = { PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd does not answer",
+                             "The gatekeeper does not answer: log in again, or " ADMINISTRATOR },
+    [LB_OUTCOME_HANG_UP] = { PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd hung up",
+                             "The gatekeeper stopped answering: log in again." },
+    [LB_OUTCOME_LOST] = { PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd hung up during the wait",
+                          "The gatekeeper stopped answering; your request is kept: log in again." },
+    [LB_OUTCOME_NONSENSE] = { PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd's answer is not understood",
+                              "The gatekeeper's answer is not understood: " ADMINISTRATOR },
+    [LB_OUTCOME_UNAVAILABLE] = { PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: lockboxd cannot decide",
+                                 "The gatekeeper cannot decide: " ADMINISTRATOR },
+    [LB_OUTCOME_MEMORY] = { PAM_AUTHINFO_UNAVAIL, LOG_CRIT, "refused: out of memory or other resources",
+                            "Out of memory: " ADMINISTRATOR },
+    [LB_OUTCOME_UNKNOWN] = { PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: cannot tell whether the account is gated",
+                             "Your account cannot be looked up: " ADMINISTRATOR },
+    [LB_OUTCOME_ARGUMENT] = { PAM_AUTHINFO_UNAVAIL, LOG_ERR, "refused: pam_lockbox has an argument it does not know",
+                              "The gate is not set up properly: " ADMINISTRATOR },
+    [LB_OUTCOME_NOT_OURS] = { PAM_IGNORE, LOG_DEBUG, NULL, NULL },
+    [LB_OUTCOME_PROVEN] = { PAM_SUCCESS, LOG_DEBUG, NULL, NULL },
+    [LB_OUTCOME_CLOSED] = { PAM_SUCCESS, LOG_DEBUG, NULL, NULL },
 };
 
 /* --- replies --- */
 
 #define TEXT_MAX (16 * 1024)
-#define ROW(of, member, kind, ...) {.name = #member, .type = kind, .offset = offsetof(of, member), __VA_ARGS__}
+#define ROW(of, member, kind, ...)                                                 \
+    {                                                                              \
+        .name = #member, .type = kind, .offset = offsetof(of, member), __VA_ARGS__ \
+    }
 
-static const char *const verdict_names[] = {"denied", "ask", "waiting", "allowed", NULL}; /* by enum lb_outcome */
-static const char *const need_names[] = {"no", "optional", "required", NULL};             /* by enum lb_need */
+static const char *const verdict_names[] = { "denied", "ask", "waiting", "allowed", NULL }; /* by enum lb_outcome */
+static const char *const need_names[] = { "no", "optional", "required", NULL };             /* by enum lb_need */
 
 #define ASK(member, kind, ...) ROW(struct lb_wanted, member, kind, __VA_ARGS__)
 
@@ -102,8 +105,8 @@ enum lb_outcome lb_outcome_from_error(int error)
         int error;
         enum lb_outcome outcome;
     } rows[] = {
-        {-EPERM, LB_OUTCOME_IMPOSTOR},     {-ETIMEDOUT, LB_OUTCOME_TIMEOUT}, {-ECONNRESET, LB_OUTCOME_HANG_UP},
-        {-EBADMSG, LB_OUTCOME_NONSENSE},   {-EINVAL, LB_OUTCOME_NONSENSE},   {-ENOMEM, LB_OUTCOME_MEMORY},
+        { -EPERM, LB_OUTCOME_IMPOSTOR },   { -ETIMEDOUT, LB_OUTCOME_TIMEOUT }, { -ECONNRESET, LB_OUTCOME_HANG_UP },
+        { -EBADMSG, LB_OUTCOME_NONSENSE }, { -EINVAL, LB_OUTCOME_NONSENSE },   { -ENOMEM, LB_OUTCOME_MEMORY },
     };
 
     for (size_t i = 0; i < LB_ELEMENTS(rows); i++)
@@ -115,7 +118,7 @@ enum lb_outcome lb_outcome_from_error(int error)
 /* The new reply in the old one's place, fit to be shown. */
 static void replace(struct lb_reply *old, struct lb_reply *new)
 {
-    char *const texts[] = {new->request, new->message, new->later, new->ask.duration};
+    char *const texts[] = { new->request, new->message, new->later, new->ask.duration };
 
     for (size_t i = 0; i < LB_ELEMENTS(texts); i++)
         lb_outcome_clean(texts[i]);
@@ -141,7 +144,7 @@ static enum lb_outcome read_error(const struct lb_varlink_reply *raw, struct lb_
 
 static enum lb_outcome read_reply(const struct lb_varlink_reply *raw, struct lb_reply *reply)
 {
-    struct lb_reply new = {.remaining = -1};
+    struct lb_reply new = { .remaining = -1 };
     int r;
 
     if (raw->error)

@@ -18,16 +18,16 @@ enum lb_outcome {
     LB_OUTCOME_IMPOSTOR,    /* somebody else's */
     LB_OUTCOME_TIMEOUT,
     LB_OUTCOME_HANG_UP,
-    LB_OUTCOME_LOST,        /* it hung up while a request waited */
+    LB_OUTCOME_LOST, /* it hung up while a request waited */
     LB_OUTCOME_NONSENSE,
     LB_OUTCOME_UNAVAILABLE, /* the daemon itself says that it cannot decide */
     LB_OUTCOME_MEMORY,
-    LB_OUTCOME_UNKNOWN,     /* whether the account is gated */
+    LB_OUTCOME_UNKNOWN, /* whether the account is gated */
     LB_OUTCOME_ARGUMENT,
     /* without the daemon */
-    LB_OUTCOME_NOT_OURS,    /* nobody is gated, or auth has no proof */
-    LB_OUTCOME_PROVEN,      /* auth: sshd has verified a key */
-    LB_OUTCOME_CLOSED,      /* a session is over */
+    LB_OUTCOME_NOT_OURS, /* nobody is gated, or auth has no proof */
+    LB_OUTCOME_PROVEN,   /* auth: sshd has verified a key */
+    LB_OUTCOME_CLOSED,   /* a session is over */
     LB_OUTCOME_MAX_,
 };
 

@@ -9,12 +9,9 @@
 #include "policy/base.h"
 
 static const size_t field_sizes[] = {
-    [LB_FIELD_STRING] = sizeof(char *),
-    [LB_FIELD_INT] = sizeof(int64_t),
-    [LB_FIELD_BOOL] = sizeof(bool),
-    [LB_FIELD_ENUM] = sizeof(int),
-    [LB_FIELD_STRINGS] = sizeof(char **),
-    [LB_FIELD_OBJECT] = 0, /* its members count */
+    [LB_FIELD_STRING] = sizeof(char *),       [LB_FIELD_INT] = sizeof(int64_t),
+    [LB_FIELD_BOOL] = sizeof(bool),           [LB_FIELD_ENUM] = sizeof(int),
+    [LB_FIELD_STRINGS] = sizeof(char **),     [LB_FIELD_OBJECT] = 0, /* its members count */
     [LB_FIELD_LIST] = sizeof(struct lb_list),
 };
 

@@ -8,6 +8,7 @@
 #include "policy/text.h"
 
 #define BLANK " \t"
+#define SCOPE LB_GLOB_SPECIAL "abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 struct lb_pattern {
     bool (*fits)(const struct lb_pattern *pattern, const struct lb_subject *subject);
@@ -132,7 +133,7 @@ static void read_name(struct lb_pattern *p, const struct lb_ini_place *at)
 {
     if (*p->word == '@')
         MISTAKE(p, at, ": groups are for Account= only");
-    else if (!lb_text_is_name(p->word, LB_GLOB_SPECIAL "]^!"))
+    else if (!lb_text_is_name(p->word, strchr(p->word, '[') ? LB_GLOB_SPECIAL "]^!" : LB_GLOB_SPECIAL))
         MISTAKE(p, at, " is not a name or a glob of names; names are separated by spaces");
     else
         read_glob(p, at);
@@ -152,8 +153,9 @@ static void read_account(struct lb_pattern *p, const struct lb_ini_place *at)
 
 static void read_scope(struct lb_pattern *p, const struct lb_ini_place *at)
 {
-    if (strspn(p->word, "abcdefghijklmnopqrstuvwxyz0123456789_-" LB_GLOB_SPECIAL "]^!") != strlen(p->word) ||
-        strlen(p->word) > 32)
+    size_t n = strlen(p->word);
+
+    if (strspn(p->word, strchr(p->word, '[') ? SCOPE "]^!" : SCOPE) != n || n > 32)
         MISTAKE(p, at, " is not a scope: at most 32 of a-z 0-9 _ -");
     else
         read_glob(p, at);

@@ -13,7 +13,7 @@ struct lb_policy_text {
 
 /*
  * Parses the files in the order given; the set is whole or refused. On a mistake returns -EINVAL and *ret_error is an
- * owned text, one line a mistake: "path:line: what is wrong (what was meant)". All mistakes of all files are listed,
+ * owned text, one line a mistake, "path:line: what is wrong (what was meant)\n". All mistakes of all files are listed,
  * not just the first. -ENOMEM without a text.
  */
 int lb_rules_parse(const struct lb_policy_text *files, size_t n, struct lb_ruleset **ret, char **ret_error);

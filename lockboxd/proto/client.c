@@ -33,7 +33,7 @@ static int64_t deadline(int timeout_ms)
 
 static int wait_for(int fd, short events, int64_t until)
 {
-    struct pollfd poller = {.fd = fd, .events = events};
+    struct pollfd poller = { .fd = fd, .events = events };
     int64_t left = until < 0 ? -1 : until - now_ms();
     int r = poll(&poller, 1, until >= 0 && left < 0 ? 0 : (int)left);
 
@@ -51,7 +51,7 @@ static int connect_within(int fd, const struct sockaddr_un *address, int timeout
 
     do {
         int64_t left = until < 0 ? 0 : until - now_ms(); /* 0 means for ever */
-        struct timeval tv = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+        struct timeval tv = { .tv_sec = left / 1000, .tv_usec = left % 1000 * 1000 };
 
         if (left < 0 || (until >= 0 && left == 0))
             return -ETIMEDOUT;
@@ -77,7 +77,7 @@ static int check_peer(int fd)
 
 int lb_client_open(const char *path, int timeout_ms, struct lb_client **ret)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
     LB_CLOSE int fd = -1;
     struct lb_client *client;
     int r;
@@ -96,7 +96,7 @@ int lb_client_open(const char *path, int timeout_ms, struct lb_client **ret)
     client = malloc(sizeof(*client));
     if (!client)
         return -ENOMEM;
-    *client = (struct lb_client){.fd = fd, .reader.max = LB_VARLINK_REPLY_MAX};
+    *client = (struct lb_client){ .fd = fd, .reader.max = LB_VARLINK_REPLY_MAX };
     fd = -1;
     *ret = client;
     return 0;

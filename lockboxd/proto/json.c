@@ -266,7 +266,7 @@ static const char *unknown_member(const struct lb_field *table, const json_t *ob
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)object, key, value)
+    json_object_foreach ((json_t *)object, key, value)
         if (!lb_fields_find(table, key))
             return key;
     return NULL;

@@ -74,7 +74,7 @@ int lb_varlink_next(struct lb_varlink_reader *reader, json_t **ret)
 void lb_varlink_reader_clear(struct lb_varlink_reader *reader)
 {
     free(reader->buffer);
-    *reader = (struct lb_varlink_reader){.max = reader->max};
+    *reader = (struct lb_varlink_reader){ .max = reader->max };
 }
 
 /* --- the two shapes --- */
@@ -116,7 +116,7 @@ static int shape_parse(const json_t *message, const char *name, const char *cons
 
 int lb_varlink_call_parse(const json_t *message, struct lb_varlink_call *ret)
 {
-    static const char *const flags[3] = {"more", "oneway", "upgrade"};
+    static const char *const flags[3] = { "more", "oneway", "upgrade" };
     struct shape shape = {};
     int r = shape_parse(message, "method", flags, &shape);
 
@@ -128,7 +128,8 @@ int lb_varlink_call_parse(const json_t *message, struct lb_varlink_call *ret)
         return -EBADMSG;
     }
     *ret = (struct lb_varlink_call){
-        .method = shape.name, .parameters = shape.parameters, .more = shape.flags[0], .oneway = shape.flags[1]};
+        .method = shape.name, .parameters = shape.parameters, .more = shape.flags[0], .oneway = shape.flags[1]
+    };
     return 0;
 }
 
@@ -141,7 +142,7 @@ void lb_varlink_call_clear(struct lb_varlink_call *call)
 
 int lb_varlink_reply_parse(const json_t *message, struct lb_varlink_reply *ret)
 {
-    static const char *const flags[3] = {"continues"};
+    static const char *const flags[3] = { "continues" };
     struct shape shape = {};
     int r = shape_parse(message, "error", flags, &shape);
 
@@ -152,8 +153,8 @@ int lb_varlink_reply_parse(const json_t *message, struct lb_varlink_reply *ret)
         json_decref(shape.parameters);
         return -EBADMSG;
     }
-    *ret = (struct lb_varlink_reply){
-        .error = shape.name, .parameters = shape.parameters, .continues = shape.flags[0]};
+    *ret =
+        (struct lb_varlink_reply){ .error = shape.name, .parameters = shape.parameters, .continues = shape.flags[0] };
     return 0;
 }
 

@@ -140,7 +140,7 @@ static int find_account(const char *name, uid_t uid, struct passwd *pw, char *bu
 
         if (name ? strcmp(name, given) != 0 : u != uid)
             continue;
-        *pw = (struct passwd){.pw_uid = u, .pw_gid = g};
+        *pw = (struct passwd){ .pw_uid = u, .pw_gid = g };
         pw->pw_name = copy_into(&buffer, &size, n == 4 ? spelling : given, strlen(n == 4 ? spelling : given));
         return 1;
     }
@@ -189,7 +189,7 @@ int getgrnam_r(const char *name, struct group *group, char *buffer, size_t size,
 
         if (strncmp(arg.groups.items[i], name, n) != 0 || arg.groups.items[i][n] != ':')
             continue;
-        *group = (struct group){.gr_name = (char *)name, .gr_mem = members};
+        *group = (struct group){ .gr_name = (char *)name, .gr_mem = members };
         group->gr_gid = strtoul(arg.groups.items[i] + n + 1, &rest, 10);
         for (rest++; *rest && count < LIST_MAX - 1; rest += strspn(rest, ",")) {
             members[count++] = copy_into(&buffer, &size, rest, strcspn(rest, ","));
@@ -352,11 +352,9 @@ static const struct {
     int (*run)(pam_handle_t *pamh, int flags);
     int flags;
 } stages[] = {
-    {"auth", pam_authenticate, 0},
-    {"setcred", pam_setcred, PAM_ESTABLISH_CRED},
-    {"account", pam_acct_mgmt, 0},
-    {"open", pam_open_session, 0},
-    {"close", pam_close_session, 0},
+    { "auth", pam_authenticate, 0 },   { "setcred", pam_setcred, PAM_ESTABLISH_CRED },
+    { "account", pam_acct_mgmt, 0 },   { "open", pam_open_session, 0 },
+    { "close", pam_close_session, 0 },
 };
 
 static const char *code_name(int code)
@@ -386,8 +384,8 @@ static const char *code_name(int code)
 static int run_stage(pam_handle_t *pamh, const char *name)
 {
     EACH(i, stages)
-        if (strcmp(stages[i].name, name) == 0)
-            return stages[i].run(pamh, stages[i].flags);
+    if (strcmp(stages[i].name, name) == 0)
+        return stages[i].run(pamh, stages[i].flags);
     fprintf(stderr, "no such stage: %s\n", name);
     exit(2);
 }
@@ -397,16 +395,16 @@ static void set_item(pam_handle_t *pamh, const char *text)
     static const struct {
         const char *prefix;
         int item;
-    } items[] = {{"rhost=", PAM_RHOST}, {"ruser=", PAM_RUSER}, {"tty=", PAM_TTY}};
+    } items[] = { { "rhost=", PAM_RHOST }, { "ruser=", PAM_RUSER }, { "tty=", PAM_TTY } };
 
     EACH(i, items)
-        if (strncmp(text, items[i].prefix, strlen(items[i].prefix)) == 0)
-            pam_set_item(pamh, items[i].item, text + strlen(items[i].prefix));
+    if (strncmp(text, items[i].prefix, strlen(items[i].prefix)) == 0)
+        pam_set_item(pamh, items[i].item, text + strlen(items[i].prefix));
 }
 
 static pam_handle_t *start(void)
 {
-    static const struct pam_conv conv = {converse, NULL};
+    static const struct pam_conv conv = { converse, NULL };
     pam_handle_t *pamh = NULL;
 
     said = 0;
@@ -465,21 +463,24 @@ static const struct {
     const char *prefix;
     struct list *list;
 } list_options[] = {
-    {"--item=", &arg.items},   {"--env=", &arg.env},         {"--say=", &arg.say},
-    {"--fail=", &arg.fail},    {"--account=", &arg.accounts}, {"--group=", &arg.groups},
-    {"--loginuid=", &arg.loginuid}, {"--enter=", &arg.enter},
+    { "--item=", &arg.items },        { "--env=", &arg.env },          { "--say=", &arg.say },
+    { "--fail=", &arg.fail },         { "--account=", &arg.accounts }, { "--group=", &arg.groups },
+    { "--loginuid=", &arg.loginuid }, { "--enter=", &arg.enter },
 };
 
 static const struct {
     const char *prefix;
     int64_t *number;
-} number_options[] = {{"--big=", &arg.big}, {"--tick=", &arg.tick}, {"--later=", &arg.later}};
+} number_options[] = { { "--big=", &arg.big }, { "--tick=", &arg.tick }, { "--later=", &arg.later } };
 
 static const struct {
     const char *name;
     bool *flag;
 } flag_options[] = {
-    {"--mute", &arg.mute}, {"--hurry", &arg.hurry}, {"--sweep", &arg.sweep}, {"--onward", &arg.onward},
+    { "--mute", &arg.mute },
+    { "--hurry", &arg.hurry },
+    { "--sweep", &arg.sweep },
+    { "--onward", &arg.onward },
 };
 
 static void add(struct list *list, const char *item)
@@ -494,20 +495,20 @@ static void add(struct list *list, const char *item)
 static void take(const char *text)
 {
     EACH(i, list_options)
-        if (strncmp(text, list_options[i].prefix, strlen(list_options[i].prefix)) == 0) {
-            add(list_options[i].list, text + strlen(list_options[i].prefix));
-            return;
-        }
+    if (strncmp(text, list_options[i].prefix, strlen(list_options[i].prefix)) == 0) {
+        add(list_options[i].list, text + strlen(list_options[i].prefix));
+        return;
+    }
     EACH(i, number_options)
-        if (strncmp(text, number_options[i].prefix, strlen(number_options[i].prefix)) == 0) {
-            *number_options[i].number = atoll(text + strlen(number_options[i].prefix));
-            return;
-        }
+    if (strncmp(text, number_options[i].prefix, strlen(number_options[i].prefix)) == 0) {
+        *number_options[i].number = atoll(text + strlen(number_options[i].prefix));
+        return;
+    }
     EACH(i, flag_options)
-        if (strcmp(text, flag_options[i].name) == 0) {
-            *flag_options[i].flag = true;
-            return;
-        }
+    if (strcmp(text, flag_options[i].name) == 0) {
+        *flag_options[i].flag = true;
+        return;
+    }
     add(&arg.stages, text);
 }
 

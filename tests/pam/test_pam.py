@@ -423,7 +423,7 @@ def test_quiet(pam):
     ("x" * 600, "x" * 512),
     ("x" * 511 + "\u00e4" * 50, "x" * 511),
     (b"\x80" * 600, ""),
-])
+], ids=["ascii", "utf-8", "controls", "latin", "long", "long utf-8", "halves"])
 def test_what_is_typed(pam, typed, sent):
     with pam.double(reply("ask", ask={"ticket": "no", "reason": "required"}), DENIED) as daemon:
         text = typed if isinstance(typed, bytes) else typed.encode()

@@ -341,7 +341,8 @@ class Appliance:
         """The journal's entries of this boot whose fields match, oldest first, each a dict of its fields."""
         self.run("journalctl", "--sync")
         result = self.run(*self._journalctl(after, fields), check=False)
-        return [json.loads(line) for line in result.stdout.splitlines()]
+        entries = [json.loads(line) for line in result.stdout.splitlines()]
+        return [entry for entry in entries if _fits(entry, fields)]
 
     def journal_mark(self):
         """The cursor of the journal's newest entry: `after` for what a test does next."""
@@ -356,7 +357,7 @@ class Appliance:
             try:
                 for line in _lines_until(follow.stdout, deadline):
                     entry = json.loads(line)
-                    if predicate(entry):
+                    if _fits(entry, fields) and predicate(entry):
                         return entry
             finally:
                 follow.kill()
@@ -365,7 +366,8 @@ class Appliance:
     @staticmethod
     def _journalctl(after, fields):
         since = [f"--after-cursor={after}"] if after else []
-        matches = [f"{name}={value}" for name, value in fields.items()]
+        # Behind a cursor that does not match itself, journalctl (252) leaves out the first entry that does.
+        matches = [f"{name}={value}" for name, value in fields.items() if not after]
         return ["journalctl", "--boot", "--quiet", "--no-pager", "--output=json", "--all", *since, *matches]
 
 
@@ -431,6 +433,10 @@ class _NotifySocket:
     def receive(self):
         lines = self._socket.recv(4096).decode(errors="replace").splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _fits(entry, fields):
+    return all(entry.get(name) == str(value) for name, value in fields.items())
 
 
 def _lines_until(stream, deadline):

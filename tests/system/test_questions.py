@@ -106,10 +106,12 @@ def test_one_open_request_is_not_asked_again(box):
 
 def test_the_ticket_tells_two_requests_apart(box):
     """Of two open requests of one engineer the ticket says which; no third is made."""
-    eng, other = Engineer(box).connect(), Engineer(box).connect()
-    eng.ask("CASE-1")
-    other.ask("CASE-2")
-    first, second = eng.read_request(), other.read_request()
+    eng, other = Engineer(box), Engineer(box).connect()
+    other.answer("Ticket: ", "CASE-2")
+    first = eng.request("CASE-1")
+    other.answer("Reason: ", "another one")
+    other.answer("]: ", "")
+    second = other.read_request()
     assert first != second
     third = Engineer(box).connect()
     third.ask("CASE-2")

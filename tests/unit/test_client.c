@@ -28,7 +28,7 @@ struct fixture {
 
 static int listen_at(const char *path, int backlog)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     strcpy(address.sun_path, path);
@@ -128,7 +128,7 @@ static void test_hang_up(void **state)
 
 static void test_nonsense(void **state)
 {
-    static const char *const bad[] = {"", "[]", "hello", "{\"a\":1}", "{\"parameters\":{\"a\":1,\"a\":1}}"};
+    static const char *const bad[] = { "", "[]", "hello", "{\"a\":1}", "{\"parameters\":{\"a\":1,\"a\":1}}" };
     struct fixture *f = *state;
     struct lb_varlink_reply reply = {};
 

@@ -28,21 +28,24 @@ struct whole {
 };
 
 static const struct lb_field part_fields[] = {
-    {.name = "name", .type = LB_FIELD_STRING, .offset = offsetof(struct part, name)},
-    {.name = "weight", .type = LB_FIELD_INT, .offset = offsetof(struct part, weight)},
-    {.name = "tags", .type = LB_FIELD_STRINGS, .offset = offsetof(struct part, tags)},
+    { .name = "name", .type = LB_FIELD_STRING, .offset = offsetof(struct part, name) },
+    { .name = "weight", .type = LB_FIELD_INT, .offset = offsetof(struct part, weight) },
+    { .name = "tags", .type = LB_FIELD_STRINGS, .offset = offsetof(struct part, tags) },
     {},
 };
 
 static const struct lb_field whole_fields[] = {
-    {.name = "title", .type = LB_FIELD_STRING, .offset = offsetof(struct whole, title)},
-    {.name = "count", .type = LB_FIELD_INT, .offset = offsetof(struct whole, count)},
-    {.name = "ready", .type = LB_FIELD_BOOL, .offset = offsetof(struct whole, ready)},
-    {.name = "colour", .type = LB_FIELD_ENUM, .offset = offsetof(struct whole, colour)},
-    {.name = "words", .type = LB_FIELD_STRINGS, .offset = offsetof(struct whole, words)},
-    {.name = "inner", .type = LB_FIELD_OBJECT, .offset = offsetof(struct whole, inner), .fields = part_fields},
-    {.name = "parts", .type = LB_FIELD_LIST, .offset = offsetof(struct whole, parts), .fields = part_fields,
-     .size = sizeof(struct part)},
+    { .name = "title", .type = LB_FIELD_STRING, .offset = offsetof(struct whole, title) },
+    { .name = "count", .type = LB_FIELD_INT, .offset = offsetof(struct whole, count) },
+    { .name = "ready", .type = LB_FIELD_BOOL, .offset = offsetof(struct whole, ready) },
+    { .name = "colour", .type = LB_FIELD_ENUM, .offset = offsetof(struct whole, colour) },
+    { .name = "words", .type = LB_FIELD_STRINGS, .offset = offsetof(struct whole, words) },
+    { .name = "inner", .type = LB_FIELD_OBJECT, .offset = offsetof(struct whole, inner), .fields = part_fields },
+    { .name = "parts",
+      .type = LB_FIELD_LIST,
+      .offset = offsetof(struct whole, parts),
+      .fields = part_fields,
+      .size = sizeof(struct part) },
     {},
 };
 
@@ -50,7 +53,7 @@ static void fill(struct whole *w)
 {
     struct part *part;
 
-    *w = (struct whole){.title = strdup("t"), .count = -7, .ready = true, .colour = 2, .inner.weight = 5};
+    *w = (struct whole){ .title = strdup("t"), .count = -7, .ready = true, .colour = 2, .inner.weight = 5 };
     assert_int_equal(lb_strings_append(&w->words, "one"), 0);
     assert_int_equal(lb_strings_append(&w->words, "two"), 0);
     w->inner.name = strdup("inner");

@@ -14,7 +14,7 @@
 #include "policy/base.h"
 #include "policy/deadline.h"
 
-static const char *const colours[] = {"", "red", "green", NULL};
+static const char *const colours[] = { "", "red", "green", NULL };
 
 struct part {
     char *name;
@@ -31,11 +31,14 @@ struct whole {
 };
 
 static const struct lb_field part_fields[] = {
-    {.name = "name", .type = LB_FIELD_STRING, .offset = offsetof(struct part, name), .flags = LB_FIELD_REQUIRED},
+    { .name = "name", .type = LB_FIELD_STRING, .offset = offsetof(struct part, name), .flags = LB_FIELD_REQUIRED },
     {},
 };
 
-#define WHOLE(member, kind, ...) {.name = #member, .type = kind, .offset = offsetof(struct whole, member), __VA_ARGS__}
+#define WHOLE(member, kind, ...)                                                             \
+    {                                                                                        \
+        .name = #member, .type = kind, .offset = offsetof(struct whole, member), __VA_ARGS__ \
+    }
 
 static const struct lb_field whole_fields[] = {
     WHOLE(title, LB_FIELD_STRING, .flags = LB_FIELD_REQUIRED | LB_FIELD_ALWAYS, .max = 5),
@@ -127,7 +130,7 @@ static void test_public_times(void **state)
 
 static void test_times_at_the_edges(void **state)
 {
-    struct whole w = {.at = LB_NEVER - 1};
+    struct whole w = { .at = LB_NEVER - 1 };
     json_t *object;
 
     (void)state;
@@ -143,40 +146,40 @@ static void test_refused(void **state)
         const char *text, *name;
         unsigned flags;
     } bad[] = {
-        {"[]", "", 0},
-        {"\"title\"", "", 0},
-        {"{}", "title", 0},
-        {"{\"title\":null}", "title", 0},
-        {"{\"title\":7}", "title", 0},
-        {"{\"title\":\"sixsix\"}", "title", 0},
-        {"{\"title\":\"t\",\"extra\":1}", "extra", 0},
-        {"{\"title\":\"t\",\"count\":-1}", "count", 0},
-        {"{\"title\":\"t\",\"count\":1001}", "count", 0},
-        {"{\"title\":\"t\",\"count\":1.0}", "count", 0},
-        {"{\"title\":\"t\",\"count\":\"1\"}", "count", 0},
-        {"{\"title\":\"t\",\"ready\":1}", "ready", 0},
-        {"{\"title\":\"t\",\"colour\":\"blue\"}", "colour", 0},
-        {"{\"title\":\"t\",\"colour\":\"\"}", "colour", 0},
-        {"{\"title\":\"t\",\"colour\":1}", "colour", 0},
-        {"{\"title\":\"t\",\"words\":\"x\"}", "words", 0},
-        {"{\"title\":\"t\",\"words\":[\"x\",1]}", "words", 0},
-        {"{\"title\":\"t\",\"words\":[\"x\",\"four\"]}", "words", 0},
-        {"{\"title\":\"t\",\"inner\":[]}", "inner", 0},
-        {"{\"title\":\"t\",\"inner\":{}}", "name", 0},
-        {"{\"title\":\"t\",\"inner\":{\"name\":\"a\",\"more\":1}}", "more", 0},
-        {"{\"title\":\"t\",\"parts\":{}}", "parts", 0},
-        {"{\"title\":\"t\",\"parts\":[{\"name\":\"a\"},{}]}", "name", 0},
-        {"{\"title\":\"t\",\"parts\":[7]}", "parts", 0},
-        {"{\"title\":\"t\",\"span\":null,\"at\":\"x\"}", "at", LB_JSON_PUBLIC},
-        {"{\"title\":\"t\",\"at\":5}", "at", LB_JSON_PUBLIC},
-        {"{\"title\":\"t\",\"at\":\"2023-02-31T00:00:00Z\"}", "at", LB_JSON_PUBLIC},
-        {"{\"title\":\"t\",\"at\":\"2023-1-1T00:00:00Z\"}", "at", LB_JSON_PUBLIC},
-        {"{\"title\":\"t\",\"at\":\"2023-01-01T00:00:00\"}", "at", LB_JSON_PUBLIC},
-        {"{\"title\":\"t\",\"at\":\"2023-01-01T00:00:00Z \"}", "at", LB_JSON_PUBLIC},
-        {"{\"title\":\"t\",\"at\":\"1969-12-31T23:59:59Z\"}", "at", LB_JSON_PUBLIC},
-        {"{\"title\":\"t\",\"span\":-1}", "span", LB_JSON_PUBLIC},
-        {"{\"title\":\"t\",\"span\":9223372036854775807}", "span", LB_JSON_PUBLIC},
-        {"{\"title\":\"t\",\"span\":\"8h\"}", "span", LB_JSON_PUBLIC},
+        { "[]", "", 0 },
+        { "\"title\"", "", 0 },
+        { "{}", "title", 0 },
+        { "{\"title\":null}", "title", 0 },
+        { "{\"title\":7}", "title", 0 },
+        { "{\"title\":\"sixsix\"}", "title", 0 },
+        { "{\"title\":\"t\",\"extra\":1}", "extra", 0 },
+        { "{\"title\":\"t\",\"count\":-1}", "count", 0 },
+        { "{\"title\":\"t\",\"count\":1001}", "count", 0 },
+        { "{\"title\":\"t\",\"count\":1.0}", "count", 0 },
+        { "{\"title\":\"t\",\"count\":\"1\"}", "count", 0 },
+        { "{\"title\":\"t\",\"ready\":1}", "ready", 0 },
+        { "{\"title\":\"t\",\"colour\":\"blue\"}", "colour", 0 },
+        { "{\"title\":\"t\",\"colour\":\"\"}", "colour", 0 },
+        { "{\"title\":\"t\",\"colour\":1}", "colour", 0 },
+        { "{\"title\":\"t\",\"words\":\"x\"}", "words", 0 },
+        { "{\"title\":\"t\",\"words\":[\"x\",1]}", "words", 0 },
+        { "{\"title\":\"t\",\"words\":[\"x\",\"four\"]}", "words", 0 },
+        { "{\"title\":\"t\",\"inner\":[]}", "inner", 0 },
+        { "{\"title\":\"t\",\"inner\":{}}", "name", 0 },
+        { "{\"title\":\"t\",\"inner\":{\"name\":\"a\",\"more\":1}}", "more", 0 },
+        { "{\"title\":\"t\",\"parts\":{}}", "parts", 0 },
+        { "{\"title\":\"t\",\"parts\":[{\"name\":\"a\"},{}]}", "name", 0 },
+        { "{\"title\":\"t\",\"parts\":[7]}", "parts", 0 },
+        { "{\"title\":\"t\",\"span\":null,\"at\":\"x\"}", "at", LB_JSON_PUBLIC },
+        { "{\"title\":\"t\",\"at\":5}", "at", LB_JSON_PUBLIC },
+        { "{\"title\":\"t\",\"at\":\"2023-02-31T00:00:00Z\"}", "at", LB_JSON_PUBLIC },
+        { "{\"title\":\"t\",\"at\":\"2023-1-1T00:00:00Z\"}", "at", LB_JSON_PUBLIC },
+        { "{\"title\":\"t\",\"at\":\"2023-01-01T00:00:00\"}", "at", LB_JSON_PUBLIC },
+        { "{\"title\":\"t\",\"at\":\"2023-01-01T00:00:00Z \"}", "at", LB_JSON_PUBLIC },
+        { "{\"title\":\"t\",\"at\":\"1969-12-31T23:59:59Z\"}", "at", LB_JSON_PUBLIC },
+        { "{\"title\":\"t\",\"span\":-1}", "span", LB_JSON_PUBLIC },
+        { "{\"title\":\"t\",\"span\":9223372036854775807}", "span", LB_JSON_PUBLIC },
+        { "{\"title\":\"t\",\"span\":\"8h\"}", "span", LB_JSON_PUBLIC },
     };
 
     (void)state;
@@ -206,11 +209,11 @@ static void test_nul_inside_a_string(void **state)
 
 static void test_unpackable_values(void **state)
 {
-    struct whole w = {.title = (char *)"\xff"};
+    struct whole w = { .title = (char *)"\xff" };
 
     (void)state;
     assert_null(lb_json_pack(whole_fields, &w, 0));
-    w = (struct whole){.colour = 77};
+    w = (struct whole){ .colour = 77 };
     assert_null(lb_json_pack(whole_fields, &w, 0));
 }
 
@@ -227,7 +230,10 @@ static void test_canonical(void **state)
     assert_null(lb_json_canonical(NULL));
 }
 
-#define BYTES(s) {s, sizeof(s) - 1}
+#define BYTES(s)         \
+    {                    \
+        s, sizeof(s) - 1 \
+    }
 
 static void test_load(void **state)
 {

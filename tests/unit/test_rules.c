@@ -120,7 +120,7 @@ static void test_explain(void **state)
 {
     struct lb_ruleset *set = rules(files, LB_ELEMENTS(files));
     LB_FREE char *decided = explain(set, &(struct lb_facts){ .account = "batch", .service = "sshd",
-      .rhost = "192.0.2.1" });
+                                                            .rhost = "192.0.2.1" });
     LB_FREE char *undecided = explain(set, &(struct lb_facts){ .account = "x", .service = "login", .scope = "login" });
     LB_FREE char *nothing = explain(NULL, &(struct lb_facts){});
 

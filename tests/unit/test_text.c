@@ -138,9 +138,9 @@ static void test_confusable(void **state)
     };
     static const char *const no[] = {
         "", "plain words, CASE-1234.", "na\u00efve \u00dcbung \u0141\u00f3d\u017a",
-          "\u0437\u0430\u043c\u0435\u043d\u0430 \u0434\u0438\u0441\u043a\u0430 sda",
-        "\u0441 \u043e \u0430", "\u03ba\u03b1\u03b9 \u03c4\u03bf", "\u4e16\u754c host", "\u0434\u0438\u0441\u043a,
-          disk", "5\u00b5s", "\u2116 5",
+        "\u0437\u0430\u043c\u0435\u043d\u0430 \u0434\u0438\u0441\u043a\u0430 sda",
+        "\u0441 \u043e \u0430", "\u03ba\u03b1\u03b9 \u03c4\u03bf", "\u4e16\u754c host",
+        "\u0434\u0438\u0441\u043a, disk", "5\u00b5s", "\u2116 5",
         "1234", "-.-", BAD BAD,
     };
 

@@ -48,7 +48,7 @@ static void test_split_at_every_byte(void **state)
 {
     (void)state;
     for (size_t cut = 0; cut <= sizeof(stream); cut++) {
-        struct lb_varlink_reader reader = {.max = 64};
+        struct lb_varlink_reader reader = { .max = 64 };
 
         assert_int_equal(lb_varlink_feed(&reader, stream, cut), 0);
         assert_int_equal(lb_varlink_feed(&reader, stream + cut, sizeof(stream) - cut), 0);
@@ -59,9 +59,8 @@ static void test_split_at_every_byte(void **state)
 
 static void test_taken_as_they_come(void **state)
 {
-    static const char *const expected[] = {
-        "{\"method\":\"a.B\"}", "{\"parameters\":{\"x\":\"\xc3\xa4\"}}", "{}"};
-    struct lb_varlink_reader reader = {.max = 64};
+    static const char *const expected[] = { "{\"method\":\"a.B\"}", "{\"parameters\":{\"x\":\"\xc3\xa4\"}}", "{}" };
+    struct lb_varlink_reader reader = { .max = 64 };
     size_t n = 0;
 
     (void)state;
@@ -78,7 +77,7 @@ static void test_taken_as_they_come(void **state)
 static void test_limit_is_exact(void **state)
 {
     static const char seven[] = "{\"a\":1}";
-    struct lb_varlink_reader reader = {.max = 7};
+    struct lb_varlink_reader reader = { .max = 7 };
 
     (void)state;
     assert_int_equal(lb_varlink_feed(&reader, seven, sizeof(seven)), 0);
@@ -98,7 +97,7 @@ static void test_limit_is_exact(void **state)
 
 static void test_endless_message(void **state)
 {
-    struct lb_varlink_reader reader = {.max = LB_VARLINK_MESSAGE_MAX};
+    struct lb_varlink_reader reader = { .max = LB_VARLINK_MESSAGE_MAX };
     char chunk[4096];
     size_t fed = 0;
     int r = 0;
@@ -117,7 +116,7 @@ static void test_endless_message(void **state)
 
 static void test_memory_follows_the_partial_message(void **state)
 {
-    struct lb_varlink_reader reader = {.max = LB_VARLINK_MESSAGE_MAX};
+    struct lb_varlink_reader reader = { .max = LB_VARLINK_MESSAGE_MAX };
 
     (void)state;
     for (int i = 0; i < 100000; i++) {
@@ -137,7 +136,7 @@ static void test_memory_follows_the_partial_message(void **state)
 static void test_nonsense_is_one_message(void **state)
 {
     static const char bytes[] = "\0{\0[]\0{\"a\":1,\"a\":2}\0{\"a\":\"\\u0000\"}\0{\"a\":\"\xc3\0{\"good\":1}";
-    struct lb_varlink_reader reader = {.max = 64};
+    struct lb_varlink_reader reader = { .max = 64 };
     json_t *untouched = NULL;
 
     (void)state;
@@ -191,7 +190,7 @@ static void test_calls(void **state)
         "{\"method\":\"a.B\",\"error\":\"x\"}",
         "{\"method\":\"a.B\",\"extra\":1}",
     };
-    struct lb_varlink_call call = {.more = true};
+    struct lb_varlink_call call = { .more = true };
 
     (void)state;
     for (size_t i = 0; i < LB_ELEMENTS(bad); i++) {
@@ -219,15 +218,10 @@ static void test_calls(void **state)
 static void test_replies(void **state)
 {
     static const char *const bad[] = {
-        "{\"error\":7}",
-        "{\"error\":\"\"}",
-        "{\"error\":\"a.E\",\"continues\":true}",
-        "{\"parameters\":[]}",
-        "{\"continues\":1}",
-        "{\"method\":\"a.B\"}",
-        "{\"parameters\":{},\"extra\":1}",
+        "{\"error\":7}",     "{\"error\":\"\"}",     "{\"error\":\"a.E\",\"continues\":true}", "{\"parameters\":[]}",
+        "{\"continues\":1}", "{\"method\":\"a.B\"}", "{\"parameters\":{},\"extra\":1}",
     };
-    struct lb_varlink_reply reply = {.continues = true};
+    struct lb_varlink_reply reply = { .continues = true };
 
     (void)state;
     for (size_t i = 0; i < LB_ELEMENTS(bad); i++) {

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""An access from within: what hides from its end, what is told before, who ends it, and the receipt."""
+
+import re
+
+import pytest
+from appliance import wait_for
+from people import BATCH, Engineer, Person, grant, requests, show
+
+RULE = "[Rule]\nAction=require-approval\n"
+
+# What an engineer may try so that something of his outlives the access. Each leaves one `sleep`.
+HIDEAWAYS = {
+    "background": "sleep 7001 &",
+    "nohup": "nohup sleep 7001 >/dev/null 2>&1 &",
+    "setsid": "setsid -f sleep 7001",
+    "disown": "sleep 7001 & disown",
+    "double-fork": "( ( trap '' HUP TERM INT; exec -a '[kworker/0:1]' sleep 7001 ) & ) >/dev/null 2>&1",
+    "tmux": "tmux new-session -d 'sleep 7001'",
+    "screen-like": "setsid -f script -qc 'sleep 7001' /dev/null >/dev/null 2>&1",
+}
+SLEEPERS = ["pgrep", "-f", "7001"]
+
+
+def sleepers(box):
+    return box.run(*SLEEPERS, check=False).stdout.split()
+
+
+@pytest.mark.parametrize("hideaway", HIDEAWAYS)
+def test_nothing_is_left(box, hideaway):
+    """Whatever the engineer started is gone when the access is revoked, and the receipt counts it (row 6)."""
+    if hideaway == "tmux" and box.run("command -v tmux", check=False).returncode != 0:
+        pytest.skip("there is no tmux in the image")
+    eng, bob = Engineer(box), Person(box)
+    request = eng.enter(bob)
+    eng.run(HIDEAWAYS[hideaway])
+    wait_for(lambda: sleepers(box), what="the process that hides")
+    bob.revoke(request)
+    end = show(box, request)["end"]
+    assert sleepers(box) == []
+    assert end["left"] == 0 and end["killed"] >= 2
+    eng.read_to_end()
+
+
+def test_a_child_left_behind_by_a_logout(box):
+    """He logs out and leaves a child: logind calls the session "closing"; the end of the access ends it (row 7)."""
+    eng, bob = Engineer(box), Person(box)
+    request = eng.enter(bob)
+    eng.run("nohup setsid sleep 7001 >/dev/null 2>&1 &")
+    eng.terminal.sendline("exit")
+    eng.read_to_end()
+    box.wait_event("closed", LOCKBOX_REQUEST=request)
+    assert sleepers(box)
+    bob.revoke(request)
+    assert sleepers(box) == []
+    assert show(box, request)["end"]["killed"] >= 1
+
+
+def test_the_time_is_over(box):
+    """The engineer is warned on his terminal, then everything in his session ends by the clock."""
+    box.policy(RULE + "[Access]\nWarn=2s\n")
+    eng, bob = Engineer(box), Person(box)
+    request = eng.request("CASE-1", "why", "3s")
+    eng.wait()
+    bob.approve(request)
+    eng.at_shell()
+    eng.terminal.expect(f"your access {request} to eng ends in 2s; everything in this session ends then")
+    eng.read_to_end()
+    box.wait_event("ended", LOCKBOX_REQUEST=request)
+    end = show(box, request)["end"]
+    assert (end["reason"], end["by"], end["left"]) == ("time-over", "clock", 0)
+    assert end["killed"] >= 2
+    eng.connect().answer("Ticket: ", "CASE-2")
+
+
+def test_done_by_the_engineer(box):
+    """`lockboxctl done` in the session needs no ID: it is handed back, and the session ends with it."""
+    eng = Engineer(box)
+    request = eng.enter(Person(box))
+    eng.terminal.sendline("lockboxctl done")
+    assert request in eng.read_to_end()
+    box.wait_event("completed", LOCKBOX_REQUEST=request)
+    shown = show(box, request)
+    assert shown["state"] == "completed"
+    assert shown["end"]["reason"] == "handed-back"
+    assert shown["end"]["by"] == box.client.fingerprint("alice")
+
+
+def test_an_approved_access_is_revoked_before_it_begins(box):
+    """Starts=login: approved but not used yet, it can be stopped, and then lets nobody in."""
+    box.policy(RULE + "[Access]\nStarts=login\n")
+    bob = Person(box)
+    request = grant(box, bob)
+    assert show(box, request)["state"] == "approved"
+    bob.revoke(request)
+    assert show(box, request)["state"] == "revoked"
+    Engineer(box).connect().answer("Ticket: ", "CASE-2")
+
+
+def test_the_clock_starts_at_first_use(box):
+    """Starts=login: the access begins with the first login; unused it lapses by UseBy=."""
+    box.policy(RULE + "[Access]\nStarts=login\nUseBy=2s\n")
+    bob = Person(box)
+    request = grant(box, bob)
+    Engineer(box).connect().at_shell()
+    assert show(box, request)["state"] == "active"
+    unused = grant(box, bob, account="eng2")
+    box.wait_event("lapsed", LOCKBOX_REQUEST=unused)
+    assert "There is no approved request" in Engineer(box, "eng2", **BATCH).connect("id").read_to_end()
+
+
+def test_two_sessions_of_one_access_end_together(box):
+    """An access covers any number of sessions; all end with it, and each is in the list until then."""
+    eng, bob = Engineer(box), Person(box)
+    request = eng.enter(bob)
+    second = Engineer(box).connect()
+    second.at_shell()
+    assert len(show(box, request)["sessions"]) == 2
+    assert bob.ctl("sessions").stdout.count(request) == 2
+    bob.revoke(request)
+    eng.read_to_end()
+    second.read_to_end()
+    assert all("closed_at" in session for session in show(box, request)["sessions"])
+
+
+def test_another_engineers_session_lives_on(box):
+    """Two share an account: the end of one access takes that engineer's processes, not the other's."""
+    box.policy(RULE + "[Access]\nExclusive=no\n")
+    alice, albert, bob = Engineer(box, key="alice"), Engineer(box, key="albert"), Person(box)
+    request = alice.enter(bob)
+    albert.enter(bob)
+    bob.revoke(request)
+    alice.read_to_end()
+    assert albert.run("echo still here") == "still here\r\n"
+
+
+def test_console_login(box):
+    """login(1) on a console is gated by the same conversation, after the password; the end hangs it up."""
+    bob = Person(box)
+    console = box.console_login()
+    console.sendline("eng")
+    console.expect("Password: ")
+    console.sendline("eng-secret")
+    eng = Engineer(box)
+    eng.terminal = console
+    eng.ask("CASE-1001")
+    request = eng.read_request()
+    eng.wait()
+    bob.approve(request)
+    eng.at_shell()
+    shown = show(box, request)
+    assert (shown["service"], shown["engineer"], shown["tty"]) == ("login", "unproven", console.tty)
+    bob.revoke(request)
+    assert show(box, request)["end"]["left"] == 0
+    console.expect("login: ")
+
+
+def test_console_login_is_refused(box):
+    """A denial is said on the console, and there is no shell."""
+    console = box.console_login()
+    console.sendline("eng")
+    console.expect("Password: ")
+    console.sendline("eng-secret")
+    eng = Engineer(box)
+    eng.terminal = console
+    eng.ask("CASE-1001")
+    request = eng.read_request()
+    Person(box).deny(request)
+    eng.wait()
+    console.expect(f"Request {request} was denied by bob")
+    console.expect("login: ")
+
+
+def test_an_approver_is_told(box):
+    """An approver who is logged in sees a new request on his terminal, with what to type."""
+    terminal = Person(box).log_in()
+    request = Engineer(box).request("CASE-1", "the disk is full", "2h")
+    who = re.escape(box.client.fingerprint("alice"))
+    terminal.expect(f"\a.*{who} asks for access to eng@appliance for 2h, ticket CASE-1: the disk is full")
+    terminal.expect_exact(f"lockboxctl show {request}")
+
+
+def test_others_are_not_told(box):
+    """Whoever may not decide is not told: an administrator's terminal stays quiet."""
+    terminal = Person(box, "admin").log_in()
+    Engineer(box).request()
+    terminal.sendline("echo e'n'd")
+    terminal.expect("\r\nend")
+    assert "asks for access" not in terminal.before
+
+
+def test_list_follow_rings(box):
+    """`list --follow` draws the table again with each change, and rings for a new request."""
+    terminal = Person(box).log_in()
+    terminal.sendline("lockboxctl list --follow")
+    terminal.expect("No such requests")
+    request = Engineer(box).request()
+    terminal.expect("\a.*" + request)
+    terminal.expect("Action needed")
+    Person(box, "carol").approve(request)
+    terminal.expect(request)
+    terminal.expect("Active")
+    assert requests(box)[0]["approvals"][0]["approver"] == "carol"
