@@ -190,7 +190,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
     (void)usec;
     if (!g->store)
         lb_gate_open_store(g);
-    else if (lb_gate_save(g) == 0)
+    else if (lb_gate_save(g) == 0 && lb_store_flush(g->store) == 0)
         lb_gate_store_error(g, 0);
     if (!g->store || g->store_error || g->unsaved.n > 0)
         lb_gate_retry_later(g);

@@ -383,12 +383,23 @@ static int append_all(struct lb_store *s, struct lb_event *events, size_t n, cha
     return r;
 }
 
+/* A file that was removed or replaced under us takes everything and keeps nothing. */
+static int check_place(struct lb_store *s)
+{
+    int moved = 0;
+
+    sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    return moved ? -ESTALE : 0;
+}
+
 int lb_store_append(struct lb_store *s, struct lb_event *events, size_t n)
 {
     char hash[LB_HASH_MAX];
     int64_t journal = s->journal;
-    int r = execute(s, "BEGIN IMMEDIATE");
+    int r = check_place(s);
 
+    if (r == 0)
+        r = execute(s, "BEGIN IMMEDIATE");
     if (r < 0)
         return r;
     memcpy(hash, s->hash, LB_HASH_MAX);
@@ -419,11 +430,10 @@ void lb_store_set_journal_position(struct lb_store *s, int64_t seq)
 
 int lb_store_flush(struct lb_store *s)
 {
-    int r;
+    int r = check_place(s);
 
-    if (s->journal == s->journal_saved)
-        return 0;
-    r = set_meta(s, "journal", s->journal);
+    if (r == 0)
+        r = set_meta(s, "journal", s->journal);
     if (r == 0)
         s->journal_saved = s->journal;
     return r;

@@ -3,7 +3,8 @@
  * The disk: an append-only event log in SQLite, and beside it a table of requests that is nothing but its projection.
  * All SQL is here. Times are microseconds since 1970.
  *
- * Errors: -ENOSPC disk full, -EUCLEAN damaged, -EROFS/-EACCES/-EIO the rest of what disks do, -ENOMEM.
+ * Errors: -ENOSPC disk full, -EUCLEAN damaged, -ESTALE removed or replaced, -EROFS/-EACCES/-EIO the rest of what disks
+ * do, -ENOMEM.
  */
 #pragma once
 
@@ -50,7 +51,8 @@ int lb_store_events(struct lb_store *store, int64_t since, const char *request, 
 /* The seq of the n-th event from the end, of one request (NULL: all); 1 if there are fewer. */
 int64_t lb_store_from_end(struct lb_store *store, const char *request, int64_t n);
 
-/* The seq up to which the journal has the events; written with the next append, or now by flush. */
+/* The seq up to which the journal has the events; written with the next append, or now by flush, which so tells
+ * whether the disk takes anything. */
 int64_t lb_store_journal_position(const struct lb_store *store);
 void lb_store_set_journal_position(struct lb_store *store, int64_t seq);
 int lb_store_flush(struct lb_store *store);

@@ -77,7 +77,7 @@ class Box(Appliance):
         return self.wait_event(event, lambda entry: int(entry["LOCKBOX_SEQ"]) > before)
 
     def status(self):
-        return json.loads(self.ctl("status", "--json").stdout)
+        return json.loads(self.ctl("status", "--json", check=False).stdout)  # 1 where something is wrong
 
     def events(self, **fields):
         """The daemon's journal entries since the last reset(), oldest first."""

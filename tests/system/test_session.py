@@ -11,13 +11,13 @@ RULE = "[Rule]\nAction=require-approval\n"
 
 # What an engineer may try so that something of his outlives the access. Each leaves one `sleep`.
 HIDEAWAYS = {
-    "background": "sleep 7001 &",
-    "nohup": "nohup sleep 7001 >/dev/null 2>&1 &",
+    "background": "sleep 7001 & true",
+    "nohup": "nohup sleep 7001 >/dev/null 2>&1 & true",
     "setsid": "setsid -f sleep 7001",
     "disown": "sleep 7001 & disown",
     "double-fork": "( ( trap '' HUP TERM INT; exec -a '[kworker/0:1]' sleep 7001 ) & ) >/dev/null 2>&1",
     "tmux": "tmux new-session -d 'sleep 7001'",
-    "screen-like": "setsid -f script -qc 'sleep 7001' /dev/null >/dev/null 2>&1",
+    "terminal": "setsid -f script -qc 'sleep 7001' /dev/null </dev/null >/dev/null 2>&1",
 }
 SLEEPERS = ["pgrep", "-f", "7001"]
 
@@ -29,8 +29,6 @@ def sleepers(box):
 @pytest.mark.parametrize("hideaway", HIDEAWAYS)
 def test_nothing_is_left(box, hideaway):
     """Whatever the engineer started is gone when the access is revoked, and the receipt counts it (row 6)."""
-    if hideaway == "tmux" and box.run("command -v tmux", check=False).returncode != 0:
-        pytest.skip("there is no tmux in the image")
     eng, bob = Engineer(box), Person(box)
     request = eng.enter(bob)
     eng.run(HIDEAWAYS[hideaway])
@@ -46,7 +44,7 @@ def test_a_child_left_behind_by_a_logout(box):
     """He logs out and leaves a child: logind calls the session "closing"; the end of the access ends it (row 7)."""
     eng, bob = Engineer(box), Person(box)
     request = eng.enter(bob)
-    eng.run("nohup setsid sleep 7001 >/dev/null 2>&1 &")
+    eng.run("nohup setsid sleep 7001 >/dev/null 2>&1 & true")
     eng.terminal.sendline("exit")
     eng.read_to_end()
     box.wait_event("closed", LOCKBOX_REQUEST=request)
@@ -78,7 +76,7 @@ def test_done_by_the_engineer(box):
     eng = Engineer(box)
     request = eng.enter(Person(box))
     eng.terminal.sendline("lockboxctl done")
-    assert request in eng.read_to_end()
+    eng.read_to_end()
     box.wait_event("completed", LOCKBOX_REQUEST=request)
     shown = show(box, request)
     assert shown["state"] == "completed"
@@ -149,7 +147,7 @@ def test_console_login(box):
     bob.approve(request)
     eng.at_shell()
     shown = show(box, request)
-    assert (shown["service"], shown["engineer"], shown["tty"]) == ("login", "unproven", console.tty)
+    assert (shown["service"], shown["engineer"], shown["tty"]) == ("login", "unproven", f"/dev/{console.tty}")
     bob.revoke(request)
     assert show(box, request)["end"]["left"] == 0
     console.expect("login: ")
