@@ -137,7 +137,8 @@ int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
     (void)flags;
     if (arrive(&v, argc, argv, &outcome))
         outcome = lb_conversation_hold(pamh, &v.args, v.client, v.login, &v.reply);
-    return leave(&v, outcome);
+    /* What is allowed is said once, by session: sshd would show it twice from here, and to scp as well. */
+    return outcome == LB_OUTCOME_ALLOWED ? report(&v, outcome) : leave(&v, outcome);
 }
 
 /* --- session: decided again, now that the kernel knows the session --- */

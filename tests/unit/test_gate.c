@@ -467,13 +467,10 @@ static void test_directory_removed(void **state)
     assert_non_null(lb_gate_problem(f->gate));
 }
 
-static void put_garbage(const char *name)
+static void put_garbage(const char *path)
 {
-    char path[128];
-    FILE *file;
+    FILE *file = fopen(path, "we");
 
-    snprintf(path, sizeof(path), "%s/%s", state_directory, name);
-    file = fopen(path, "we");
     assert_non_null(file);
     for (int i = 0; i < 1000; i++)
         fputs("not a database. ", file);
@@ -488,18 +485,20 @@ static void test_damaged_log_at_start(void **state)
     struct lb_live *live = NULL;
     char aside[128], path[128];
 
+    snprintf(path, sizeof(path), "%s/lockbox.db", state_directory);
+    snprintf(aside, sizeof(aside), "%s/aside", directory);
     new_request(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA1"));
     go_down(f);
-    snprintf(path, sizeof(path), "%s/lockbox.db", state_directory);
-    snprintf(aside, sizeof(aside), "%s/aside.db", directory);
-    assert_int_equal(rename(path, aside), 0);
-    put_garbage("lockbox.db");
+    assert_int_equal(rename(state_directory, aside), 0);
+    assert_int_equal(mkdir(state_directory, 0700), 0);
+    put_garbage(path);
     go_up(f);
     assert_non_null(strstr(lb_gate_problem(f->gate), "damaged"));
     assert_int_equal(f->gate->n_live, 0);
     assert_true(lb_gate_new_request(f->gate, &e, &live) < 0);
     assert_null(live);
-    assert_int_equal(rename(aside, path), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rename(aside, state_directory), 0);
     pass(f, 5 * LB_USEC_PER_SEC);
     assert_null(lb_gate_problem(f->gate));
     assert_non_null(lb_gate_find(f->gate, "AAAA-AAA1"));
