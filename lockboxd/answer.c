@@ -74,8 +74,10 @@ static const char *when(const struct lb_deadline *d, const struct lb_time *now, 
     time_t seconds = (time_t)(d->wall / LB_USEC_PER_SEC);
     struct tm tm;
 
-    if (left == LB_NEVER)
-        return "further notice";
+    if (left == LB_NEVER) {
+        snprintf(buf, WHEN_MAX, "further notice");
+        return buf;
+    }
     if (left >= LB_USEC_PER_SEC)
         left -= left % LB_USEC_PER_SEC;
     strftime(clock, sizeof(clock), "%a %d %b %H:%M %Z", localtime_r(&seconds, &tm));
@@ -147,6 +149,15 @@ static void say_allowed(struct lb_answer *a, const struct lb_request *r, const s
                   lb_span_format(r->duration, until, sizeof(until)));
 }
 
+/* Its time is over, whether or not the timer has said so yet. */
+static bool is_over(const struct lb_request *r, const struct lb_time *now)
+{
+    int64_t warning;
+    int due = lb_request_due(r, now, &warning);
+
+    return due == LB_EVENT_TIME_OVER || due == LB_EVENT_LAPSED;
+}
+
 void lb_answer_request(struct lb_answer *a, const struct lb_request *r, const struct lb_request *blocker,
                        const struct lb_time *now)
 {
@@ -156,7 +167,7 @@ void lb_answer_request(struct lb_answer *a, const struct lb_request *r, const st
         say_waiting(a, r, now);
     else if (!lb_state_is_open(r->state))
         say_closed(a, r);
-    else if (r->state == LB_STATE_PAUSED || r->state == LB_STATE_ENDING)
+    else if (r->state == LB_STATE_PAUSED || r->state == LB_STATE_ENDING || is_over(r, now))
         lb_answer_say(a, LB_ANSWER_DENIED, "Access %s to %s is %s.", r->id, r->account,
                       r->state == LB_STATE_PAUSED ? "paused by the customer" : "ending");
     else if (blocker)

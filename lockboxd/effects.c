@@ -154,9 +154,9 @@ void lb_effects_wake(struct lb_live *live)
 
 static const struct { unsigned bit; void (*run)(struct lb_live *live); } table[] = {
     { LB_EFFECT_REAP, lb_effects_reap },
+    { LB_EFFECT_WAKE, lb_effects_wake },
     { LB_EFFECT_ARM, effect_arm },
     { LB_EFFECT_DISARM, effect_disarm },
-    { LB_EFFECT_WAKE, lb_effects_wake },
     { LB_EFFECT_WARN, effect_warn },
     { LB_EFFECT_NOTIFY, effect_notify },
 };

@@ -2,6 +2,7 @@
 #include "lockboxd/gate.h"
 
 #include <errno.h>
+#include <search.h>
 #include <stdio.h>
 #include <sys/random.h>
 
@@ -15,12 +16,19 @@
 
 /* --- live requests --------------------------------------------------------------------------------------------------- */
 
+/* Thousands may wait, so an ID is looked up in a tree and not in the list. */
+static int compare_ids(const void *a, const void *b)
+{
+    return strcmp(((const struct lb_live *)a)->request->id, ((const struct lb_live *)b)->request->id);
+}
+
 struct lb_live *lb_gate_find(const struct lb_gate *g, const char *id)
 {
-    for (size_t i = 0; i < g->n_live; i++)
-        if (lb_streq(g->live[i]->request->id, id))
-            return g->live[i];
-    return NULL;
+    struct lb_request request = { .id = (char *)(id ? id : "") };
+    struct lb_live wanted = { .request = &request };
+    struct lb_live *const *found = tfind(&wanted, &g->by_id, compare_ids);
+
+    return found ? *found : NULL;
 }
 
 struct lb_live *lb_gate_find_session(const struct lb_gate *g, int64_t session)
@@ -43,9 +51,10 @@ struct lb_live *lb_gate_blocker(const struct lb_live *live)
     for (size_t i = 0; i < live->gate->n_live; i++) {
         const struct lb_request *other = live->gate->live[i]->request;
         bool runs = lb_state_is_access(other->state) || other->state == LB_STATE_ENDING;
-        bool same = lb_streq(other->engineer, r->engineer) && lb_streq(other->key, r->key);
 
-        if (runs && !same && lb_streq(other->account, r->account) && (other->terms.exclusive || r->terms.exclusive))
+        if (!runs || !lb_streq(other->account, r->account) || !(other->terms.exclusive || r->terms.exclusive))
+            continue;
+        if (!lb_streq(other->engineer, r->engineer) || !lb_streq(other->key, r->key))
             return live->gate->live[i];
     }
     return NULL;
@@ -58,11 +67,12 @@ struct lb_live *lb_gate_add(struct lb_gate *g, struct lb_request *request)
 
     if (grown)
         g->live = grown;
-    if (!live || !grown) {
+    if (live)
+        *live = (struct lb_live){ .gate = g, .request = request };
+    if (!live || !grown || !tsearch(live, &g->by_id, compare_ids)) {
         free(live);
         return NULL;
     }
-    *live = (struct lb_live){ .gate = g, .request = request };
     g->live[g->n_live++] = live;
     return live;
 }
@@ -82,6 +92,7 @@ void lb_gate_drop(struct lb_live *live)
 {
     struct lb_gate *g = live->gate;
 
+    tdelete(live, &g->by_id, compare_ids);
     for (size_t i = 0; i < g->n_live; i++)
         if (g->live[i] == live) {
             g->live[i] = g->live[--g->n_live];
@@ -317,7 +328,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void set_timer(struct lb_live *live, sd_event_source **timer, clockid_t clock, int64_t at)
 {
-    if (at == LB_NEVER || at <= 0) {
+    if (at == LB_NEVER) {
         *timer = sd_event_source_disable_unref(*timer);
         return;
     }

@@ -52,6 +52,7 @@ struct lb_gate {
     int64_t started_at, policy_loaded_at;
     struct lb_live **live;
     size_t n_live;
+    void *by_id; /* the same, as a tree of tsearch(3) */
     struct lb_list unsaved;     /* struct lb_event: of closed doors, that the disk has not taken yet */
     sd_event_source *retry;
     /* Called after each commit with the last seq. */

@@ -54,14 +54,14 @@ int lb_people_account(const char *name, char **ret_name, uid_t *ret_uid, gid_t *
     return r < 0 ? not_found(r) : take_account(found, ret_name, ret_uid, ret_gid);
 }
 
-int lb_people_account_of(uid_t uid, char **ret_name)
+int lb_people_account_of(uid_t uid, char **ret_name, gid_t *ret_gid)
 {
     struct passwd pw, *found = NULL;
     LB_FREE char *buf = NULL;
     size_t size;
     int r = LOOKUP(getpwuid_r(uid, &pw, buf, size, &found), buf, size, found);
 
-    return r < 0 ? not_found(r) : take_account(found, ret_name, NULL, NULL);
+    return r < 0 ? not_found(r) : take_account(found, ret_name, NULL, ret_gid);
 }
 
 /* The group's own list of members, and its gid. -ENOENT if there is none. */

@@ -7,7 +7,7 @@
 
 /* The account under its canonical name (owned) and uid. -ENOENT if there is none, else why it is not known. */
 int lb_people_account(const char *name, char **ret_name, uid_t *ret_uid, gid_t *ret_gid);
-int lb_people_account_of(uid_t uid, char **ret_name);
+int lb_people_account_of(uid_t uid, char **ret_name, gid_t *ret_gid);
 
 /* Whether the account is in the group, by its primary group or by the group's own list. A group that does not exist has
  * no members. 1, 0, or -errno when the answer is not known. */

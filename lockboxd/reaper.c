@@ -222,6 +222,12 @@ static void kill_cgroup(const char *path)
         return; /* the next look finds what is left */
 }
 
+/* PID 1's own helper, which clears the account's runtime directory away when the last session ends. */
+static bool is_helper(const char *unit)
+{
+    return strncmp(unit, "user-runtime-dir@", strlen("user-runtime-dir@")) == 0;
+}
+
 /* Each unit below the account's slice; never the slice itself, into which PID 1 puts helpers of its own. */
 static void kill_slice(struct lb_reaper *r)
 {
@@ -232,7 +238,7 @@ static void kill_slice(struct lb_reaper *r)
     snprintf(path, sizeof(path), CGROUP_ROOT "%s", r->slice_path);
     dir = opendir(path);
     while (dir && (entry = readdir(dir)))
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.' && !is_helper(entry->d_name)) {
             snprintf(path, sizeof(path), "%s/%.255s", r->slice_path, entry->d_name);
             count_cgroup(r, path);
             kill_cgroup(path);

@@ -7,15 +7,6 @@
 #include "lockboxd/proc.h"
 #include "policy/base.h"
 
-static int in_group(const char *account, const char *group)
-{
-    LB_FREE char *name = NULL;
-    gid_t gid;
-    int r = lb_people_account(account, &name, NULL, &gid);
-
-    return r < 0 ? r : lb_people_in_group(name, gid, group);
-}
-
 /* Whether any rule names him as an approver. */
 static int is_approver(const struct lb_gate *g, const char *name)
 {
@@ -29,21 +20,22 @@ static int is_approver(const struct lb_gate *g, const char *name)
 int lb_rights_person(struct lb_gate *g, const struct lb_peer *peer, struct lb_person *ret)
 {
     struct lb_person p = { .peer = *peer };
-    int r = lb_people_account_of(peer->uid, &p.name);
+    gid_t gid;
+    int r = lb_people_account_of(peer->uid, &p.name, &gid);
 
     if (r < 0)
         return r;
     if (peer->session != LB_AUDIT_UNSET)
         p.from = lb_gate_find_session(g, peer->session);
     p.root = peer->uid == 0 && !p.from;
-    r = p.from ? 0 : in_group(p.name, LB_GROUP_AUDITORS);
+    r = p.from ? 0 : lb_people_in_group(p.name, gid, LB_GROUP_AUDITORS);
     if (r < 0) {
         lb_person_clear(&p);
         return r;
     }
     p.auditor = r > 0;
     if (!p.root && !p.auditor && !p.from)
-        r = in_group(p.name, LB_GROUP_GATED);
+        r = lb_people_in_group(p.name, gid, LB_GROUP_GATED);
     if (!p.root && !p.auditor && !p.from && r == 0)
         r = is_approver(g, p.name);
     if (!p.root && !p.from && r <= 0) {
@@ -104,6 +96,15 @@ struct lb_verdict lb_rights_verdict_now(struct lb_gate *g, const struct lb_reque
     return verdict;
 }
 
+static bool same_names(char *const *a, char *const *b)
+{
+    size_t i = 0;
+
+    while (a && a[i] && b && b[i] && strcmp(a[i], b[i]) == 0)
+        i++;
+    return !(a && a[i]) && !(b && b[i]);
+}
+
 /* Entitled when the request was made, by its own terms still, and by the rules of today: the strictest wins. */
 static int is_entitled(struct lb_gate *g, const char *name, const struct lb_request *r)
 {
@@ -113,7 +114,7 @@ static int is_entitled(struct lb_gate *g, const char *name, const struct lb_requ
     if (!lb_strings_contain(r->entitled, name) || now.action == LB_ACTION_DENY)
         return 0;
     answer = lb_people_named(r->terms.customer, name);
-    if (answer > 0 && now.action == LB_ACTION_REQUIRE)
+    if (answer > 0 && now.action == LB_ACTION_REQUIRE && !same_names(now.terms->customer, r->terms.customer))
         answer = lb_people_named(now.terms->customer, name);
     return answer;
 }
@@ -125,19 +126,31 @@ int lb_rights_read(struct lb_gate *g, const struct lb_person *p, const struct lb
     return p->from ? 0 : is_entitled(g, p->name, r);
 }
 
+/* Jobs of cron and at have an audit session, too; only a login's is a scope of logind's. */
+static bool is_login(const struct lb_peer *peer)
+{
+    LB_CLOSE int same = lb_proc_open(peer->pid, peer->started);
+    char cgroup[1024];
+
+    return same >= 0 && lb_proc_cgroup(peer->pid, cgroup, sizeof(cgroup)) == 0 &&
+           strncmp(cgroup, "/user.slice/", strlen("/user.slice/")) == 0 && strstr(cgroup, ".slice/session-");
+}
+
 /* A decision comes from a login session that is known not to be gated. */
 static const char *refuse_place(const struct lb_person *p)
 {
     LB_FREE char *login = NULL;
+    gid_t gid;
     int gated;
 
     if (p->from)
         return "no decision is taken from inside a gated session";
-    if (p->peer.session == LB_AUDIT_UNSET || p->peer.loginuid == LB_AUDIT_UNSET)
+    if (p->peer.session == LB_AUDIT_UNSET || p->peer.loginuid == LB_AUDIT_UNSET ||
+        (p->peer.uid == 0 && !is_login(&p->peer)))
         return "decide from a login session (this process belongs to none)";
-    if (lb_people_account_of((uid_t)p->peer.loginuid, &login) < 0)
+    if (lb_people_account_of((uid_t)p->peer.loginuid, &login, &gid) < 0)
         return "the account you logged in with is not known to the host any more";
-    gated = in_group(login, LB_GROUP_GATED);
+    gated = lb_people_in_group(login, gid, LB_GROUP_GATED);
     if (gated != 0)
         return gated > 0 ? "no decision is taken from the login of a gated account"
                          : "the host's groups cannot be read at present";

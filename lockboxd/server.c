@@ -13,6 +13,11 @@
 /* How long somebody other than root may be connected without a whole call. */
 #define IDLE_MAX (30 * LB_USEC_PER_SEC)
 
+static bool is_trusted(uid_t uid)
+{
+    return uid == 0 || uid == geteuid();
+}
+
 static void conn_free(struct lb_conn *c)
 {
     lb_login_hang_up(c);
@@ -20,6 +25,7 @@ static void conn_free(struct lb_conn *c)
     if (c->next)
         c->next->self = c->self;
     c->server->n_conns--;
+    c->server->n_others -= !is_trusted(c->peer.uid);
     sd_event_source_disable_unref(c->io);
     sd_event_source_disable_unref(c->idle);
     close(c->fd);
@@ -210,14 +216,9 @@ static size_t count_of(const struct lb_server *s, uid_t uid)
 {
     size_t n = 0;
 
-    for (const struct lb_conn *c = s->conns; c; c = c->next)
+    for (const struct lb_conn *c = s->controls; c; c = c->next)
         n += c->peer.uid == uid;
     return n;
-}
-
-static bool is_trusted(uid_t uid)
-{
-    return uid == 0 || uid == geteuid();
 }
 
 /* Places are kept for root: others fill at most their own half. */
@@ -227,27 +228,28 @@ static bool has_room(const struct lb_server *s, uid_t uid)
 
     if (is_trusted(uid))
         return s->n_conns < 2 * connections;
-    return s->n_conns - count_of(s, 0) < connections && count_of(s, uid) < (size_t)s->limits.per_user;
+    return s->n_others < connections && count_of(s, uid) < (size_t)s->limits.per_user;
 }
 
 static int conn_new(struct lb_server *s, int fd, int door, const struct lb_peer *peer)
 {
-    struct lb_conn *c = calloc(1, sizeof(*c));
+    struct lb_conn *c = calloc(1, sizeof(*c)), **list = door == LB_DOOR_LOGIN ? &s->logins : &s->controls;
     int r;
 
     if (!c)
         return -ENOMEM;
     *c = (struct lb_conn){ .server = s, .peer = *peer, .door = door, .fd = fd };
     c->reader.max = LB_VARLINK_MESSAGE_MAX;
-    c->next = s->conns;
-    c->self = &s->conns;
+    c->next = *list;
+    c->self = list;
     if (c->next)
         c->next->self = &c->next;
-    s->conns = c;
+    *list = c;
     s->n_conns++;
+    s->n_others += !is_trusted(peer->uid);
     r = sd_event_add_io(s->event, &c->io, fd, EPOLLIN | EPOLLRDHUP, on_io, c);
     if (r >= 0)
-        r = sd_event_add_time_relative(s->event, &c->idle, CLOCK_MONOTONIC, IDLE_MAX, 0, on_idle, c);
+        r = sd_event_add_time_relative(s->event, &c->idle, CLOCK_MONOTONIC, IDLE_MAX, 1, on_idle, c);
     if (r < 0) {
         conn_free(c);
         return r;
@@ -304,8 +306,10 @@ struct lb_server *lb_server_free(struct lb_server *s)
 {
     if (!s)
         return NULL;
-    while (s->conns)
-        conn_free(s->conns);
+    while (s->logins)
+        conn_free(s->logins);
+    while (s->controls)
+        conn_free(s->controls);
     for (size_t i = 0; i < s->n_listeners; i++)
         sd_event_source_disable_unref(s->listeners[i].source);
     sd_event_unref(s->event);
@@ -316,7 +320,7 @@ struct lb_server *lb_server_free(struct lb_server *s)
 void lb_server_committed(struct lb_server *s, int64_t seq)
 {
     (void)seq;
-    for (struct lb_conn *c = s->conns; c; c = c->next)
+    for (struct lb_conn *c = s->controls; c; c = c->next)
         if (c->following && !c->dead)
             lb_audit_pump(c);
 }

@@ -22,8 +22,8 @@ struct lb_server {
     sd_event *event;
     struct lb_gate *gate;
     struct lb_limits limits;
-    struct lb_conn *conns;
-    size_t n_conns, n_waiting;
+    struct lb_conn *logins, *controls; /* by door: thousands may wait at the one, followers and others are at the other */
+    size_t n_conns, n_others, n_waiting; /* n_others: not root's */
     struct { sd_event_source *source; int door; } listeners[4];
     size_t n_listeners;
 };

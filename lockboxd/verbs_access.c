@@ -234,37 +234,44 @@ static void tell_done(struct lb_conn *c, const struct lb_outcome *o)
     lb_call_reply(c, reply);
 }
 
+/* A request that is not open any more, or that there is not for this person. */
+static void tell_closed(struct lb_conn *c, const struct lb_person *person, const char *id, const char *typed)
+{
+    struct lb_request *owned = NULL;
+    const struct lb_request *r;
+
+    if (!id || read_request(c->server->gate, person, id, &r, &owned) < 0)
+        no_such(c, typed);
+    else
+        lb_call_error(c, ERROR("NotPossible"), json_pack("{ssss}", "state", lb_state_names[r->state], "reason",
+                                                         "the request is closed"));
+    lb_request_free(owned);
+}
+
 static void decide(struct lb_conn *c, void *parameters, lb_decide_verb *verb)
 {
     LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
     LB_CLEANUP(lb_outcome_clear) struct lb_outcome outcome = { 0 };
     struct target *p = parameters;
     LB_FREE char *id = lb_verbs_id(p->id);
-    struct lb_request *owned = NULL;
-    const struct lb_request *r;
-    struct lb_live *live;
+    struct lb_live *live = id ? lb_gate_find(c->server->gate, id) : NULL;
+    const char *state = live ? lb_state_names[live->request->state] : NULL;
 
     if (!find_person(c, &person))
         return;
-    if (!id || read_request(c->server->gate, &person, id, &r, &owned) < 0) {
-        no_such(c, p->id);
+    if (!live) {
+        tell_closed(c, &person, id, p->id);
         return;
     }
-    live = lb_gate_find(c->server->gate, id);
     p->decision.note = p->note;
-    if (!live) {
-        lb_call_error(c, ERROR("NotPossible"), json_pack("{ssss}", "state", lb_state_names[r->state], "reason",
-                                                         "the request is closed"));
-    } else {
-        const char *state = lb_state_names[r->state];
-
-        verb(live, &person, &p->decision, &outcome);
-        if (outcome.refusal)
-            tell_refusal(c, &outcome, state);
-        else
-            tell_done(c, &outcome);
-    }
-    lb_request_free(owned);
+    verb(live, &person, &p->decision, &outcome);
+    /* Who is refused is told so only where he may know of the request; nothing has changed, so it is still there. */
+    if (outcome.refusal == LB_REFUSAL_NOT_PERMITTED && lb_rights_read(c->server->gate, &person, live->request) <= 0)
+        no_such(c, p->id);
+    else if (outcome.refusal)
+        tell_refusal(c, &outcome, state);
+    else
+        tell_done(c, &outcome);
 }
 
 #define DECIDE(name)                                                 \

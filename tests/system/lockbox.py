@@ -80,8 +80,8 @@ class Box(Appliance):
         return json.loads(self.ctl("status", "--json", check=False).stdout)  # 1 where something is wrong
 
     def events(self, **fields):
-        """The daemon's journal entries since the last reset(), oldest first."""
-        return self.journal(after=self.since, **OURS, **fields)
+        """The journal's entries of events since the last reset(), oldest first."""
+        return [entry for entry in self.journal(after=self.since, **OURS, **fields) if "LOCKBOX_EVENT" in entry]
 
     def wait_event(self, event, predicate=lambda entry: True, after=None, timeout=10.0, **fields):
         """The first entry since the last reset() for this kind of event, waiting for it if need be."""

@@ -40,6 +40,17 @@ def test_nothing_is_left(box, hideaway):
     eng.read_to_end()
 
 
+def test_the_runtime_directory_goes_too(box):
+    """PID 1's own helper below the account's slice is spared, and so clears away what lay in /run/user (row 6)."""
+    eng, bob = Engineer(box), Person(box)
+    request = eng.enter(bob)
+    directory = eng.run("touch $XDG_RUNTIME_DIR/left; echo $XDG_RUNTIME_DIR").strip()
+    assert box.exists(f"{directory}/left")
+    bob.revoke(request)
+    wait_for(lambda: not box.exists(directory), what=f"the end of {directory}")
+    assert "user-runtime-dir" not in box.systemctl("--failed").stdout
+
+
 def test_a_child_left_behind_by_a_logout(box):
     """He logs out and leaves a child: logind calls the session "closing"; the end of the access ends it (row 7)."""
     eng, bob = Engineer(box), Person(box)

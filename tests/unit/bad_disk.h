@@ -6,7 +6,6 @@
 #pragma once
 
 #include <errno.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -72,16 +71,4 @@ static void bad_disk_install(void)
         vfs->xSetSystemCall(vfs, "unlink", (sqlite3_syscall_ptr)bad_disk_unlink))
         abort();
     vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)bad_disk_pwrite); /* where there is such a one */
-}
-
-static int bad_disk_remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-/* Removes a directory with everything in it. */
-static inline void bad_disk_remove(const char *directory)
-{
-    nftw(directory, bad_disk_remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }

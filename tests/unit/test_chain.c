@@ -95,11 +95,17 @@ static void fill(const struct lb_field *table, void *base, int64_t *n)
     }
 }
 
+static void assert_same_strings(char *const *a, char *const *b)
+{
+    for (; *a && *b; a++, b++)
+        assert_string_equal(*a, *b);
+    assert_ptr_equal(*a, *b);
+}
+
 static void assert_same(const struct lb_field *table, const void *a, const void *b)
 {
     for (const struct lb_field *f = table; f->name; f++) {
         const void *x = (const char *)a + f->offset, *y = (const char *)b + f->offset;
-        char *const *p = *(char *const *const *)x, *const *q = *(char *const *const *)y;
 
         if (f->type == LB_FIELD_STRING)
             assert_string_equal(*(char *const *)x, *(char *const *)y);
@@ -112,12 +118,7 @@ static void assert_same(const struct lb_field *table, const void *a, const void 
         else if (f->type == LB_FIELD_ENUM)
             assert_int_equal(*(const int *)x, *(const int *)y);
         else
-            for (;; p++, q++) {
-                assert_int_equal(*p == NULL, *q == NULL);
-                if (!*p)
-                    break;
-                assert_string_equal(*p, *q);
-            }
+            assert_same_strings(*(char *const *const *)x, *(char *const *const *)y);
     }
 }
 

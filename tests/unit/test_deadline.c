@@ -53,6 +53,8 @@ static void test_jumps_never_extend(void **state)
             assert_true(lb_deadline_left(&d, &now) <= truly_left);
             if (jumps[j] <= 0)
                 assert_int_equal(lb_deadline_left(&d, &now), truly_left);
+            else
+                assert_int_equal(lb_deadline_left(&d, &now), truly_left > jumps[j] ? truly_left - jumps[j] : 0);
             if (moments[m] >= SPAN)
                 assert_true(lb_deadline_due(&d, &now));
         }
@@ -178,6 +180,18 @@ static void test_reboot_after_a_jump(void **state)
     assert_int_equal(lb_deadline_left_after_reboot(&d, &last, &now), HOUR);
 }
 
+/* Made before the boot that the log ends in: of the wall clock's two readings the later counts. */
+static void test_reboot_with_an_older_deadline(void **state)
+{
+    struct lb_deadline d = lb_deadline_after(&start, SPAN);
+    const struct lb_time last = { start.wall + 3 * HOUR, MINUTE, 78 };
+    const struct lb_time put_back = { start.wall - YEAR, MINUTE, 79 }, right = { start.wall + 3 * HOUR + MINUTE, MINUTE, 79 };
+
+    (void)state;
+    assert_int_equal(lb_deadline_left_after_reboot(&d, &last, &put_back), HOUR);
+    assert_int_equal(lb_deadline_left_after_reboot(&d, &last, &right), 59 * MINUTE);
+}
+
 /* In another boot the boot clock says nothing: the wall clock alone does. */
 static void test_other_boot(void **state)
 {
@@ -234,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_zero_is_due),
         cmocka_unit_test(test_reboot_never_extends),
         cmocka_unit_test(test_reboot_after_a_jump),
+        cmocka_unit_test(test_reboot_with_an_older_deadline),
         cmocka_unit_test(test_other_boot),
         cmocka_unit_test(test_random_lives),
     };

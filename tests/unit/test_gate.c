@@ -22,6 +22,7 @@
 #include "lockboxd/gate.h"
 #include "lockboxd/proc.h"
 #include "tests/unit/bad_disk.h"
+#include "tests/unit/directory.h"
 #include "tests/unit/samples.h"
 
 #define AUDIT_UNSET INT64_C(4294967295) /* never swept: no process of this machine is of such a session */
@@ -124,7 +125,7 @@ static int tear_down(void **state)
     go_down(f);
     free(f);
     memset(&bad_disk, 0, sizeof(bad_disk));
-    bad_disk_remove(directory);
+    directory_remove(directory);
     return 0;
 }
 
@@ -457,7 +458,7 @@ static void test_directory_removed(void **state)
     struct lb_live *a = new_request(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA1"));
     struct lb_live *b = new_request(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA2"));
 
-    bad_disk_remove(state_directory);
+    directory_remove(state_directory);
     assert_true(step(a, LB_EVENT_APPROVED) < 0); /* into a file that nobody will ever read */
     assert_int_equal(a->request->state, LB_STATE_PENDING);
     assert_non_null(lb_gate_problem(f->gate));
@@ -575,6 +576,19 @@ static void test_clock_put_ahead(void **state)
     new_access(f, "AAAA-AAA1");
     machine.jumped = 10 * YEAR;
     pass(f, 10 * LB_USEC_PER_SEC);
+    assert_int_equal(f->gate->n_live, 0);
+    assert_story("requested 1; approved 1; begun 1; time-over 1; ended 1; ");
+}
+
+/* A deadline of zero, as of a clock that begins in 1970, is due and not absent. */
+static void test_zero_is_due(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_access(f, "AAAA-AAA1");
+
+    live->request->not_after.wall = live->request->not_after.boot = 0;
+    lb_gate_arm(live);
+    pass(f, LB_USEC_PER_SEC);
     assert_int_equal(f->gate->n_live, 0);
     assert_story("requested 1; approved 1; begun 1; time-over 1; ended 1; ");
 }
@@ -844,6 +858,14 @@ static void test_shared(void **state)
     e.request = "AAAA-AAA3";
     e.terms.exclusive = true;
     assert_non_null(lb_gate_blocker(new_request(f, e)));
+    e.request = "AAAA-AAA4";
+    e.account = "another";
+    assert_null(lb_gate_blocker(new_request(f, e)));
+    e = new_event(LB_EVENT_REQUESTED, "AAAA-AAA5"); /* the engineer's own second one */
+    assert_null(lb_gate_blocker(new_request(f, e)));
+    e.request = "AAAA-AAA6";
+    e.key = "SHA256:xyz"; /* the same name, another key */
+    assert_non_null(lb_gate_blocker(new_request(f, e)));
 }
 
 /* --- policy ----------------------------------------------------------------------------------------------------------- */
@@ -911,6 +933,7 @@ int main(void)
         TEST(test_warned_then_ended),
         TEST(test_clock_put_back),
         TEST(test_clock_put_ahead),
+        TEST(test_zero_is_due),
         TEST(test_the_same_live_set_after_a_restart),
         TEST(test_what_should_have_ended_meanwhile),
         TEST(test_ending_goes_on),

@@ -13,6 +13,7 @@
 
 #include "lockboxd/store.h"
 #include "tests/unit/bad_disk.h"
+#include "tests/unit/directory.h"
 #include "tests/unit/samples.h"
 
 static char directory[64]; /* a new one for each test */
@@ -29,7 +30,7 @@ static int tear_down(void **state)
 {
     (void)state;
     memset(&bad_disk, 0, sizeof(bad_disk));
-    bad_disk_remove(directory);
+    directory_remove(directory);
     return 0;
 }
 
@@ -684,7 +685,7 @@ static void test_killed_at_every_write_and_sync(void **state)
         int fds[2];
         pid_t pid;
 
-        bad_disk_remove(directory);
+        directory_remove(directory);
         assert_int_equal(mkdir(directory, 0700), 0);
         assert_int_equal(pipe(fds), 0);
         pid = fork();
