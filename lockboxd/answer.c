@@ -173,7 +173,7 @@ void lb_answer_request(struct lb_answer *a, const struct lb_request *r, const st
     else if (blocker)
         say_blocked(a, r, blocker, now);
     else if (lb_request_open_sessions(r) >= (size_t)r->terms.max_sessions)
-        lb_answer_say(a, LB_ANSWER_DENIED, "Access %s has %zu sessions open, as many as its rule allows; close one.",
+        lb_answer_say(a, LB_ANSWER_DENIED, "Access %s has as many sessions open as its rule allows (%zu); close one.",
                       r->id, lb_request_open_sessions(r));
     else
         say_allowed(a, r, now);

@@ -48,8 +48,10 @@ static void effect_arm(struct lb_live *live)
 
 static void effect_disarm(struct lb_live *live)
 {
-    if (live->gate->systemd)
-        lb_systemd_disarm(live->gate->systemd, live->request->id);
+    if (!live->gate->systemd)
+        return;
+    lb_systemd_disarm(live->gate->systemd, live->request->id);
+    lb_systemd_forgive(live->gate->systemd, live->request->uid);
 }
 
 static void effect_warn(struct lb_live *live)

@@ -146,8 +146,10 @@ static int fill(struct lb_gate *g, struct lb_event *e, const struct lb_request *
 
 static void announce(struct lb_gate *g)
 {
-    int64_t seq = lb_store_last(g->store, NULL);
+    int64_t seq = g->store ? lb_store_last(g->store, NULL) : 0;
 
+    if (!g->store)
+        return;
     if (g->journal) {
         lb_store_set_journal_position(g->store, lb_journal_position(g->journal));
         lb_journal_notify(g->journal, seq);
@@ -223,9 +225,7 @@ static int append(struct lb_gate *g, struct lb_event *events, size_t n)
         r = lb_store_append(g->store, events, n);
     if (g->store)
         lb_gate_store_error(g, r);
-    if (r == 0)
-        announce(g);
-    else
+    if (r < 0)
         lb_gate_retry_later(g);
     return r;
 }
@@ -406,6 +406,7 @@ int lb_gate_steps(struct lb_live *live, struct lb_event *events, size_t n)
     if (r == 0) {
         apply(&live->request, events, n);
         install(live, effects);
+        announce(g); /* who waits is answered first, and who follows then */
     }
     clear_events(events, n);
     return r;
@@ -434,6 +435,7 @@ int lb_gate_new_request(struct lb_gate *g, struct lb_event *e, struct lb_live **
         abort(); /* as in apply() */
     lb_effects_run(*ret, effects);
     lb_gate_arm(*ret);
+    announce(g);
     return 0;
 }
 
@@ -443,7 +445,9 @@ int lb_gate_note(struct lb_gate *g, struct lb_event *e)
 
     if (r == 0)
         r = append(g, e, 1);
-    if (r < 0) /* the words at least reach standard error */
+    if (r == 0)
+        announce(g);
+    else /* the words at least reach standard error */
         lb_log(LOG_WARNING, "Not recorded: %s %s %s", lb_event_names[e->kind], e->account ? e->account : "",
                e->note ? e->note : "");
     lb_event_clear(e);

@@ -109,7 +109,8 @@ int lb_gate_reload(struct lb_gate *g)
     free(g->policy_error);
     g->policy_error = r < 0 && !error ? strdup(strerror(-r)) : error;
     if (r < 0) {
-        lb_log(LOG_ERR, "Policy refused%s: %s", g->policy ? ", the last good one stays in force" : "", g->policy_error);
+        if (!g->store) /* else the event says it */
+            lb_log(LOG_ERR, "Policy refused: %s", g->policy_error);
         note_policy(g, LB_EVENT_POLICY_REFUSED, g->policy_error ? g->policy_error : "out of memory");
         return r;
     }

@@ -71,7 +71,7 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
     (void)userdata;
     (void)error;
     if (e && !sd_bus_error_has_names(e, "org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.systemd1.UnitExists"))
-        lb_log(LOG_ERR, "PID 1 did not take the deadline of an access: %s", e->message);
+        lb_log(LOG_ERR, "PID 1 refused: %s", e->message);
     return 0;
 }
 
@@ -157,6 +157,18 @@ void lb_systemd_disarm(struct lb_systemd *s, const char *id)
         r = stop_unit(s, timer);
     if (r < 0)
         lb_log(LOG_WARNING, "Cannot take back PID 1's deadline of %s: %s", id, strerror(-r));
+}
+
+void lb_systemd_forgive(struct lb_systemd *s, int64_t uid)
+{
+    char unit[UNIT_MAX];
+    int r = connect_bus(s);
+
+    snprintf(unit, sizeof(unit), "user@%" PRId64 ".service", uid);
+    if (r >= 0)
+        r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, MANAGER, "ResetFailedUnit", on_reply, s, "s", unit);
+    if (r < 0)
+        lb_log(LOG_WARNING, "%s stays failed: %s", unit, strerror(-r));
 }
 
 void lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t uid, int64_t left, int64_t at)

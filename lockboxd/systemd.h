@@ -18,3 +18,6 @@ void lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t uid, int64_t l
 
 /* Stops it. */
 void lb_systemd_disarm(struct lb_systemd *s, const char *id);
+
+/* The account's user manager was killed on purpose: it need not stand as failed. */
+void lb_systemd_forgive(struct lb_systemd *s, int64_t uid);

@@ -24,7 +24,6 @@ from lockbox import Box  # noqa: E402
 
 TOOLS = "/usr/local/bench"
 STACKS = "/etc/bench"
-MODULES = "/usr/lib/x86_64-linux-gnu/security"
 LOGIN_SOCKET = "/run/lockbox/login.socket"
 
 TRANSACTIONS, LOGINS, ENDS, WAITERS, WOKEN = 2000, 300, 15, 10000, 100
@@ -157,7 +156,8 @@ def bench_pam(box, table, decider):
     terminal, request = session(box, decider, "echo ready; sleep 1000")
     key = "publickey " + " ".join(box.client.public_key("alice").split()[:2])
     stacks = [f"{STACKS}/permit", "admin", f"{STACKS}/lockbox", "admin", f"{STACKS}/lockbox", "eng"]
-    resident = [f"{MODULES}/pam_lockbox.so", f"{MODULES}/pam_permit.so"]
+    resident = [f"/{next(box.root.glob(f'usr/lib/*/security/{name}.so')).relative_to(box.root)}"
+                for name in ("pam_lockbox", "pam_permit")]
     table.section("PAM account transaction: pam_start, pam_acct_mgmt, pam_end")
     for modules, how in (resident, ""), ([], ", module loaded anew"):
         result = box.run(f"{TOOLS}/pam_cost", TRANSACTIONS, key, *modules, "--", *stacks)

@@ -255,6 +255,14 @@ class Play:
         result = self.outside.run("ssh", f"{AUDITOR}@{HOST}", "journalctl", "-o", "json", "--all", *TRAIL, *matches)
         return [e for e in map(json.loads, result.stdout.splitlines()) if "LOCKBOX_EVENT" in e]
 
+    def explain(self):
+        """What was on the terminals, and in the journal, when a step failed."""
+        for who, terminal in ("engineer", self.engineer), ("approver", self.approver):
+            if terminal is not None and isinstance(terminal.before, str):
+                self.screen.hears(who, terminal.before)
+        log = self.box.run("journalctl", "--no-pager", "-n", "20", "-u", "lockboxd", "-u", "ssh", check=False)
+        self.screen.hears("root", log.stdout)
+
     def steps(self):
         return [self.approver_logs_in, self.blocked, self.approver_is_told, self.batch_is_closed, self.approved,
                 self.inside, self.copies, self.batch_is_open, self.warned, self.ended, self.receipt, self.closed_again,
@@ -265,9 +273,8 @@ class Play:
             try:
                 step()
             except (Unseen, WaitTimeout, subprocess.TimeoutExpired, pexpect.ExceptionPexpect, OSError) as error:
-                self.screen.failed(f"{step.__name__.replace('_', ' ')}: {error}")
-                log = self.box.run("journalctl", "--no-pager", "-n", "20", "-u", "lockboxd", "-u", "ssh", check=False)
-                self.screen.quote(log.stdout)
+                self.screen.failed(f"{step.__name__.replace('_', ' ')}: {str(error).splitlines()[0]}")
+                self.explain()
                 return 1
         self.screen.title("All of it was seen. Try it yourself, on a terminal: sudo make demo")
         return 0

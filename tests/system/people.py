@@ -2,7 +2,6 @@
 """The people of a story: an engineer at the prompts, and the customer's people, who decide from logins of their own."""
 
 import json
-import re
 import shlex
 
 import pexpect
@@ -141,8 +140,3 @@ def requests(box, *filters):
 
 def show(box, request):
     return json.loads(box.ctl("show", "--json", request).stdout)
-
-
-def sentence(text):
-    """A text as a pattern that a terminal's line breaks do not disturb."""
-    return re.escape(text).replace(r"\ ", r"\s+")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a gated login meets while something is wrong: a refusal with a reason, in time; and what was agreed still holds."""
+"""What a gated login meets while something is wrong: a refusal with a reason, in time; what was agreed still holds."""
 
 import contextlib
 import errno

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every way to log in by ssh, in every state that a request can be in: what is shown, and what happens."""
 
-import pexpect
 import pytest
-from people import BATCH, KEY, WAIT, Engineer, Person, grant, requests, show
+from people import BATCH, KEY, Engineer, Person, grant, requests, show
 
 CERTIFICATE = {"key": "carl", "certificate": "carl"}
 KEYBOARD = {"methods": "keyboard-interactive", "port": 2201}
@@ -104,3 +103,17 @@ def test_a_login_that_cannot_be_asked(doors, method):
     request = grant(doors, bob, "1s", **asker)
     doors.wait_event("ended", LOCKBOX_REQUEST=request)
     assert refused(), "time over"
+
+
+def test_the_shipped_doors(every_box):
+    """Gated accounts need the key first at both doors, and words after it at one; nobody else has the batch door."""
+
+    def offered(account, **options):
+        return every_box.client.ssh_run(account, "id", check=False, **options).stderr
+
+    assert "Permission denied (publickey)." in offered("eng", methods="password,keyboard-interactive")
+    assert "Permission denied (publickey)." in offered("eng", methods="password,keyboard-interactive", port=2222)
+    assert "Permission denied (keyboard-interactive)." in offered("eng", **KEY)
+    assert NOT_YET in offered("eng", **BATCH)
+    assert every_box.client.ssh_run("admin", "id", key="admin").returncode == 0
+    assert "Permission denied" in offered("admin", key="admin", port=2222)

@@ -46,11 +46,11 @@ CONTROL_TABLE = {
     "org.lockbox.Access.Withdraw": [NO, NONE, NO, NO, NO],
     "org.lockbox.Access.Done": ["NotPossible", NONE, NO, NO, NO],
     "org.lockbox.Access.Revoke": ["NotPossible", NONE, NO, NO, NO],
-    "org.lockbox.Access.Request": [NO, "ok", NO, NO, NO],
     "org.lockbox.Login.Begin": ["PermissionDenied"] * 5,
     "org.lockbox.Login.Wait": ["PermissionDenied"] * 5,
     "org.lockbox.Login.Open": ["PermissionDenied"] * 5,
     "org.lockbox.Login.Close": ["PermissionDenied"] * 5,
+    "org.lockbox.Access.Request": [NO, "ok", NO, NO, NO],
 }
 PARAMETERS = {"GetInterfaceDescription": {"interface": "org.lockbox.Access"}, "Wait": {"request": "0000-0000"},
               "Request": {"reason": "the disk is full"}}
@@ -70,21 +70,21 @@ def summary(box, reply):
     return "ok"
 
 
-@pytest.mark.parametrize("method", CONTROL_TABLE)
-def test_control_socket(box, pending, method):
+def test_control_socket(box, pending):
     """Row 20, row 49 (these peers are in no login session)."""
-    name = method.rsplit(".", 1)[1]
-    parameters = {"id": pending} if name in ABOUT_ONE else PARAMETERS.get(name, {})
-    seen = [summary(box, call(box, CONTROL, user, method, **parameters)) for user in PEOPLE]
-    assert seen == CONTROL_TABLE[method]
+    seen = {}
+    for method in CONTROL_TABLE:
+        name = method.rsplit(".", 1)[1]
+        parameters = {"id": pending} if name in ABOUT_ONE else PARAMETERS.get(name, {})
+        seen[method] = [summary(box, call(box, CONTROL, user, method, **parameters)) for user in PEOPLE]
+    assert seen == CONTROL_TABLE
     assert show(box, pending)["state"] == "pending"
 
 
-@pytest.mark.parametrize("user", PEOPLE[1:])
-def test_login_socket_is_for_root_alone(box, user):
+def test_login_socket_is_for_root_alone(box):
     """Row 20."""
     assert call(box, LOGIN, "root", "org.varlink.service.GetInfo")["product"] == "lockboxd"
-    assert call(box, LOGIN, user, "org.varlink.service.GetInfo") == "closed"
+    assert {call(box, LOGIN, user, "org.varlink.service.GetInfo") for user in PEOPLE[1:]} == {"closed"}
 
 
 def test_the_peers_uid_counts_where_the_sockets_mode_does_not(box):
@@ -262,7 +262,8 @@ def test_a_process_with_the_pid_of_a_leader_is_not_taken_for_him(box):
     bob.revoke(request)
     box.wait_event("revoked", LOCKBOX_REQUEST=request)
     assert box.read(f"/proc/{pid}/comm") == "sleep\n"
-    namesake.kill()
+    box.run("kill", "-KILL", pid)
+    namesake.wait()
 
 
 def start_as(box, pid):
@@ -281,7 +282,8 @@ def start_as(box, pid):
 def test_a_decision_that_breaks_off_is_none(box, pending):
     """Row 22: at any byte."""
     message = json.dumps({"method": "org.lockbox.Access.Approve", "parameters": {"id": pending}})
-    script = f"text='{message}'; for n in $(seq 0 5 {len(message)}); do printf %.${{n}}s \"$text\" | nc -N -U {CONTROL}; done"
+    send = f"printf %.${{n}}s \"$text\" | nc -N -U {CONTROL}"
+    script = f"text='{message}'; for n in $(seq 0 5 {len(message)}); do {send}; done"
     box.client.ssh_run("bob", script, key="bob")
     assert show(box, pending)["state"] == "pending"
     assert Person(box).approve(pending).returncode == OK

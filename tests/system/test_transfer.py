@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What goes through sshd without a shell: inside the access it just works, outside it is refused, at the end it dies."""
+"""What goes through sshd without a shell: inside the access it works, outside it is refused, at the end it dies."""
 
 import shlex
 
@@ -100,7 +100,7 @@ def banner(box, port):
 
 
 def test_a_multiplexed_channel_after_the_end(box, bob):
-    """A second channel of a connection never meets PAM: at the end the connection goes, and with it all of them (4)."""
+    """A second channel of a connection never meets PAM: at the end the connection goes with all of them (row 4)."""
     request = grant(box, bob)
     path = f"ControlPath={HOME}/.ssh/mux"
     master = Engineer(box, **KEY).connect(extra=["ControlMaster=yes", path])

@@ -15,8 +15,9 @@
 #include <unistd.h>
 
 static struct {
-    int error;   /* what every change of the disk fails with from now on; 0: none */
-    long lives;  /* after so many changes the process is killed in the middle of the next one; 0: it is not */
+    int error; /* what every change of the disk fails with from now on; 0: none */
+    const char *ballast; /* the disk is full as long as this file is there; NULL: it is not */
+    long lives; /* after so many changes the process is killed in the middle of the next one; 0: it is not */
     long changes; /* so far */
 } bad_disk;
 
@@ -29,8 +30,7 @@ static int bad_disk_strikes(int fd, const void *bytes, size_t n, off_t at)
             _exit(1);
         raise(SIGKILL);
     }
-    errno = bad_disk.error;
-    return bad_disk.error;
+    return errno = bad_disk.ballast && access(bad_disk.ballast, F_OK) == 0 ? ENOSPC : bad_disk.error;
 }
 
 static ssize_t bad_disk_pwrite(int fd, const void *bytes, size_t n, off_t at)

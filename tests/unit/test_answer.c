@@ -175,7 +175,7 @@ static void test_too_many_sessions(void **state)
     (void)state;
     r->terms.max_sessions = 1;
     assert_answer(r, NULL, HOUR, LB_ANSWER_DENIED,
-                  "Access 7F3K-9QXM has 1 sessions open, as many as its rule allows; close one.");
+                  "Access 7F3K-9QXM has as many sessions open as its rule allows (1); close one.");
     r->terms.max_sessions = 2;
     LB_CLEANUP(lb_answer_clear) struct lb_answer a = answer(r, NULL, HOUR);
     assert_int_equal(a.verdict, LB_ANSWER_ALLOWED);

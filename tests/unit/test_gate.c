@@ -67,6 +67,7 @@ static const char *policies[] = { policy_directory, NULL };
 struct fixture {
     sd_event *event;
     struct lb_gate *gate;
+    int64_t reserve;
 };
 
 static void put_policy(const char *text)
@@ -89,6 +90,7 @@ static void go_up(struct fixture *f)
     f->gate->state_directory = strdup(state_directory);
     f->gate->runtime_directory = strdup(directory);
     f->gate->policy_directories = policies;
+    f->gate->reserve = f->reserve;
     assert_int_equal(lb_gate_start(f->gate), 0);
 }
 
@@ -293,6 +295,28 @@ static void test_commit_before_effect(void **state)
     assert_story("requested 1; approved 1; ");
 }
 
+static void on_wake_wait_on(struct lb_waiter *w)
+{
+    ((struct waiter *)w)->woken++;
+}
+
+/* Who still waits when the request goes is let go. */
+static void test_nobody_waits_for_what_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_request(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA1"));
+    struct waiter w;
+
+    park(&w, live);
+    w.waiter.wake = on_wake_wait_on;
+    assert_int_equal(step(live, LB_EVENT_APPROVED), 0);
+    assert_int_equal(w.woken, 1);
+    assert_ptr_equal(live->waiters, &w.waiter);
+    assert_int_equal(step(live, LB_EVENT_WITHDRAWN), 0);
+    assert_int_equal(w.woken, 2);
+    assert_null(w.waiter.self);
+}
+
 static int64_t committed;
 
 static void on_committed(void *userdata, int64_t seq)
@@ -419,6 +443,27 @@ static void test_closing_waits_for_no_disk(void **state)
     pass(f, 5 * LB_USEC_PER_SEC);
     assert_null(lb_gate_problem(f->gate));
     assert_story("requested 1; requested 2; requested 3; approved 3; begun 3; stopped 3; denied 1; withdrawn 2; revoked 3; ");
+}
+
+/* On a full disk the reserve is given up for what closes, and for nothing else. */
+static void test_reserve_is_for_closing(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *a, *b;
+    char reserve[128];
+
+    go_down(f);
+    f->reserve = 1024 * 1024;
+    go_up(f);
+    a = new_request(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA1"));
+    b = new_request(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA2"));
+    snprintf(reserve, sizeof(reserve), "%s/reserve", state_directory);
+    assert_int_equal(access(reserve, F_OK), 0);
+    bad_disk.ballast = reserve;
+    assert_int_equal(step(b, LB_EVENT_APPROVED), -ENOSPC);
+    assert_int_equal(step(a, LB_EVENT_DENIED), 0);
+    assert_story("requested 1; requested 2; denied 1; ");
+    bad_disk.ballast = NULL;
 }
 
 /* What was kept is written before anything that came after it. */
@@ -918,12 +963,14 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_commit_before_effect),
+        TEST(test_nobody_waits_for_what_is_gone),
         TEST(test_followers_hear_of_each_commit),
         TEST(test_two_events_in_one_commit),
         TEST(test_illegal_is_audited_and_changes_nothing),
         TEST(test_ids),
         TEST(test_nothing_opens_on_a_bad_disk),
         TEST(test_closing_waits_for_no_disk),
+        TEST(test_reserve_is_for_closing),
         TEST(test_order_is_kept),
         TEST(test_end_on_time_with_a_bad_disk),
         TEST(test_directory_removed),

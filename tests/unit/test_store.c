@@ -290,6 +290,11 @@ static void test_filters(void **state)
     assert_list(s, &(struct lb_store_filter){ .open_only = true }, "AAAA-AAA3 AAAA-AAA2 ");
     assert_list(s, &(struct lb_store_filter){ .account = "root" }, "AAAA-AAA3 AAAA-AAA1 ");
     assert_list(s, &(struct lb_store_filter){ .account = "root", .open_only = true }, "AAAA-AAA3 ");
+    assert_list(s, &(struct lb_store_filter){ .account = "root", .engineer = "eng@vendor.example" },
+                "AAAA-AAA3 AAAA-AAA1 ");
+    assert_list(s, &(struct lb_store_filter){ .account = "root", .engineer = "eng@vendor.example", .open_only = true },
+                "AAAA-AAA3 ");
+    assert_list(s, &(struct lb_store_filter){ .account = "support", .engineer = "nobody" }, "");
     assert_list(s, &(struct lb_store_filter){ .ticket = "CASE-2" }, "AAAA-AAA2 ");
     assert_list(s, &(struct lb_store_filter){ .state = "withdrawn" }, "AAAA-AAA4 ");
     assert_list(s, &(struct lb_store_filter){ .engineer = "nobody" }, "");
