@@ -9,6 +9,7 @@
 #include "lockboxd/clock.h"
 #include "lockboxd/effects.h"
 #include "lockboxd/log.h"
+#include "lockboxd/unsaved.h"
 #include "policy/base.h"
 #include "policy/id.h"
 
@@ -162,6 +163,9 @@ static void unsaved_pop(struct lb_gate *g)
 {
     struct lb_event *first = g->unsaved.items;
 
+    if (g->runtime_directory)
+        lb_unsaved_forget(g->runtime_directory, g->unsaved_first);
+    g->unsaved_first++;
     lb_event_clear(first);
     memmove(first, first + 1, --g->unsaved.n * sizeof(*first));
 }
@@ -230,13 +234,22 @@ static int append(struct lb_gate *g, struct lb_event *events, size_t n)
     return r;
 }
 
-/* Keeps an event of a closed door until the disk takes it. */
-static void keep_unsaved(struct lb_gate *g, const struct lb_event *e)
+int lb_gate_keep(struct lb_gate *g, const struct lb_event *e)
 {
     struct lb_event *kept = lb_list_append(&g->unsaved, sizeof(*kept));
 
-    if (!kept || lb_event_copy(kept, e) < 0)
+    return kept ? lb_event_copy(kept, e) : -ENOMEM;
+}
+
+/* Keeps an event of a closed door until the disk takes it. */
+static void keep_unsaved(struct lb_gate *g, const struct lb_event *e)
+{
+    int64_t number = g->unsaved_first + (int64_t)g->unsaved.n;
+
+    if (lb_gate_keep(g, e) < 0)
         lb_log(LOG_ALERT, "Out of memory: event %s of %s is not recorded.", lb_event_names[e->kind], e->request);
+    else if (g->runtime_directory && lb_unsaved_keep(g->runtime_directory, number, e) < 0)
+        lb_log(LOG_ALERT, "Event %s of %s is in memory only.", lb_event_names[e->kind], e->request);
 }
 
 /* Once more with the reserve given back if the disk is full: closing needs few bytes. It waits for none. */

@@ -53,7 +53,8 @@ struct lb_gate {
     struct lb_live **live;
     size_t n_live;
     void *by_id; /* the same, as a tree of tsearch(3) */
-    struct lb_list unsaved;     /* struct lb_event: of closed doors, that the disk has not taken yet */
+    struct lb_list unsaved;     /* struct lb_event: of closed doors, that the disk has not taken yet (unsaved.h) */
+    int64_t unsaved_first;      /* the number of the first of them */
     sd_event_source *retry;
     /* Called after each commit with the last seq. */
     void (*committed)(void *userdata, int64_t seq);
@@ -94,6 +95,7 @@ void lb_gate_drop(struct lb_live *live);
 void lb_gate_arm(struct lb_live *live);
 void lb_gate_store_error(struct lb_gate *gate, int error); /* 0: all is well again */
 void lb_gate_retry_later(struct lb_gate *gate);
+int lb_gate_keep(struct lb_gate *gate, const struct lb_event *e); /* among the unsaved ones; -ENOMEM */
 int lb_gate_save(struct lb_gate *gate);
 int lb_gate_open_store(struct lb_gate *gate);
 

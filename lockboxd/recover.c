@@ -8,6 +8,7 @@
 #include "lockboxd/log.h"
 #include "lockboxd/policy_files.h"
 #include "lockboxd/rights.h"
+#include "lockboxd/unsaved.h"
 #include "policy/base.h"
 #include "policy/text.h"
 
@@ -140,6 +141,27 @@ static int load_live(void *userdata, const char *id)
     return -ENOMEM;
 }
 
+/* What was closed before the last end of the daemon, and has not reached the disk, is closed. */
+static int close_again(void *userdata, int64_t number, struct lb_event *e)
+{
+    struct lb_gate *g = userdata;
+    struct lb_live *live = lb_gate_find(g, e->request);
+    int r = -EINVAL;
+
+    if (g->unsaved.n == 0)
+        g->unsaved_first = number;
+    if (live && number == g->unsaved_first + (int64_t)g->unsaved.n)
+        r = lb_gate_keep(g, e);
+    if (r == 0)
+        r = lb_lifecycle_apply(&live->request, e);
+    if (r == 0 && !lb_state_is_open(live->request->state))
+        lb_gate_drop(live);
+    if (r < 0 && r != -ENOMEM) /* it had reached the disk, after all */
+        lb_unsaved_forget(g->runtime_directory, number);
+    lb_event_clear(e);
+    return r == -ENOMEM ? r : 0;
+}
+
 static void recover_reboot(struct lb_live *live, const struct lb_time *last, const struct lb_time *now)
 {
     const struct lb_request *r = live->request;
@@ -224,13 +246,15 @@ static int replay(struct lb_gate *g)
 
     lb_store_last(g->store, &last);
     r = lb_store_list(g->store, &open_ones, load_live, g);
+    if (r == 0 && g->runtime_directory)
+        r = lb_unsaved_each(g->runtime_directory, close_again, g);
     if (r == 0)
         r = lb_journal_start(g->state_directory, lb_store_journal_position(g->store), &g->journal);
-    if (r == 0)
-        r = lb_gate_note(g, &started);
-    if (r == 0)
-        recover_live(g, &last);
-    return r;
+    if (r < 0)
+        return r;
+    lb_gate_note(g, &started); /* a disk that takes nothing keeps what is open from opening, not from ending */
+    recover_live(g, &last);
+    return 0;
 }
 
 int lb_gate_open_store(struct lb_gate *g)
@@ -239,9 +263,9 @@ int lb_gate_open_store(struct lb_gate *g)
 
     if (r == 0)
         r = replay(g);
-    lb_gate_store_error(g, r);
     if (r == 0)
         return 0;
+    lb_gate_store_error(g, r);
     while (g->n_live > 0)
         lb_gate_drop(g->live[0]);
     if (g->journal)
