@@ -2,7 +2,10 @@
 """The people of a story: an engineer at the prompts, and the customer's people, who decide from logins of their own."""
 
 import json
+import os
 import shlex
+import signal
+from pathlib import Path
 
 import pexpect
 from client import HOME
@@ -18,6 +21,33 @@ SHARED = ("ControlMaster=auto", f"ControlPath={HOME}/.ssh/%r@%p", "ControlPersis
 # The ways to log in, as options of Client.ssh(). The key `alice` is authorized for eng and eng2.
 KEY = {"key": "alice"}
 BATCH = {"key": "alice", "port": 2222}
+
+
+def stat_of(pid):
+    """The fields of /proc/PID/stat from the state on, and the name before them."""
+    text = Path(f"/proc/{pid}/stat").read_text()
+    return text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
+
+
+def command_of(pid):
+    try:
+        return stat_of(pid)[0]
+    except FileNotFoundError:
+        return None
+
+
+def descendants(pid):
+    """The children of a process, and theirs, as they are seen from outside of the appliance."""
+    children = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            children.setdefault(int(stat_of(entry.name)[1][1]), []).append(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # gone meanwhile
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found[1:]
 
 
 class Person:
@@ -110,7 +140,11 @@ class Engineer:
         return output
 
     def hang_up(self):
-        """As a connection that breaks: nothing is said."""
+        """As a connection that breaks: nothing is said. ssh goes first: to lose its terminal would be an empty answer."""
+        clients = [pid for pid in descendants(self.terminal.pid) if command_of(pid) == "ssh"]
+        assert clients or not self.terminal.isalive()
+        for pid in clients:
+            os.kill(pid, signal.SIGKILL)
         self.terminal.close(force=True)
 
     def read_to_end(self):

@@ -12,7 +12,7 @@ from lockbox import POLICY, STATE, UNITS, password
 from people import Engineer, Person, grant, requests, show
 from test_restart import verify_chain
 
-ANSWER_MAX = 8  # seconds, with the login itself
+ANSWER_MAX = 15  # seconds: the five that the module waits for an answer, on a busy machine
 
 
 @pytest.fixture
