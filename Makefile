@@ -58,7 +58,8 @@ $(BUILD)/pam_lockbox.so: $(pam_o) pam_lockbox/pam_lockbox.map
 $(BUILD)/lockboxd: $(OBJ)/lockboxd/main.o $(daemon_o) $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l)
 
-$(BUILD)/lockboxctl: $(ctl_o) $(OBJ)/lockboxd/policy_files.o $(OBJ)/lockboxd/people.o $(policy_o) $(proto_o)
+$(BUILD)/lockboxctl: $(ctl_o) $(OBJ)/lockboxd/policy_files.o $(OBJ)/lockboxd/people.o $(OBJ)/lockboxd/read_text.o \
+                     $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lcrypto $(jansson)
 
 $(OBJ)/%.o: %.c packaging/VERSION
@@ -151,6 +152,7 @@ install: all
 	$(call put_all,packaging/pam/snippets/*,$(datadir)/lockbox/pam)
 	$(call put_all,packaging/sshd/*.conf,$(datadir)/lockbox/sshd)
 	$(call put_all,policy/examples/*.policy,$(datadir)/lockbox/examples)
+	$(call put_all,policy/examples/actions/*,$(datadir)/lockbox/examples/actions)
 	$(foreach s,1 5 7 8,$(call put_all,packaging/man/*.$(s),$(mandir)/man$(s)) &&) true
 	$(call put,0644,packaging/completion/lockboxctl,$(datadir)/bash-completion/completions/lockboxctl)
 

@@ -100,8 +100,11 @@ static void say_waiting(struct lb_answer *a, const struct lb_request *r, const s
 
     when(&r->decide_by, now, until);
     lb_answer_say(a, LB_ANSWER_WAITING,
-                  "Request %s for %s on %s is pending: the customer decides until %s.\n"
-                  "Engineer %s%s%s, asked for %s.%s%s%s%s%s%s", r->id, r->account, r->host, until, r->engineer,
+                  "Request %s for %s on %s is pending: %s until %s.\n"
+                  "Engineer %s%s%s, asked for %s.%s%s%s%s%s%s", r->id, r->account, r->host,
+                  r->state == LB_STATE_REVIEW ? "the vendor's own approver decides first, then the customer,"
+                                              : "the customer decides",
+                  until, r->engineer,
                   r->ticket ? ", ticket " : "", r->ticket ? r->ticket : "",
                   lb_span_format(r->duration, span, sizeof(span)), r->previous ? "\nPrevious: " : "",
                   r->previous ? r->previous : "", last ? "\n" : "", last ? last->from : "", last ? ": " : "",
@@ -134,17 +137,51 @@ static void say_blocked(struct lb_answer *a, const struct lb_request *r, const s
               blocker->engineer, until, r->id);
 }
 
+static void say_early(struct lb_answer *a, const struct lb_request *r, const struct lb_time *now)
+{
+    char from[WHEN_MAX];
+
+    when(&r->begin_at, now, from);
+    lb_answer_say(a, LB_ANSWER_WAITING, "Request %s is approved; access begins %s.", r->id, from);
+    say_later(a, "Request %s is approved; access begins %s. Log in again then.", r->id, from);
+}
+
+/* Until it is over, with all the time that may still be added. */
+static int64_t longest(const struct lb_request *r, const struct lb_time *now)
+{
+    int64_t left = lb_deadline_left(&r->not_after, now), room = r->terms.max_duration - r->duration;
+
+    return room <= 0 ? left : left > LB_NEVER - room ? LB_NEVER : left + room;
+}
+
+/* What an approver, or the daemon about a unit that failed, has to say to who comes in. */
+static const char *last_words(const struct lb_request *r, const char **ret_from)
+{
+    const struct lb_approval *d = last_decision(r);
+    const struct lb_message *m = r->messages.items;
+
+    for (size_t i = r->messages.n; i-- > 0;)
+        if (lb_streq(m[i].from, LB_FROM_DAEMON)) {
+            *ret_from = m[i].from;
+            return m[i].text;
+        }
+    *ret_from = d ? d->approver : "";
+    return d ? d->note : NULL;
+}
+
 static void say_allowed(struct lb_answer *a, const struct lb_request *r, const struct lb_time *now)
 {
+    const char *from, *note = last_words(r, &from);
     char until[WHEN_MAX];
 
     if (r->state == LB_STATE_ACTIVE) {
-        a->remaining = lb_deadline_left(&r->not_after, now);
-        lb_answer_say(a, LB_ANSWER_ALLOWED, "Access %s to %s until %s.", r->id, r->account,
-                      when(&r->not_after, now, until));
+        a->remaining = longest(r, now);
+        lb_answer_say(a, LB_ANSWER_ALLOWED, "Access %s to %s until %s.%s%s%s%s", r->id, r->account,
+                      when(&r->not_after, now, until), note ? "\n" : "", note ? from : "", note ? ": " : "",
+                      note ? note : "");
         return;
     }
-    a->remaining = r->duration;
+    a->remaining = r->terms.max_duration;
     lb_answer_say(a, LB_ANSWER_ALLOWED, "Access %s to %s is approved for %s, from now on.", r->id, r->account,
                   lb_span_format(r->duration, until, sizeof(until)));
 }
@@ -170,6 +207,8 @@ void lb_answer_request(struct lb_answer *a, const struct lb_request *r, const st
     else if (r->state == LB_STATE_PAUSED || r->state == LB_STATE_ENDING || is_over(r, now))
         lb_answer_say(a, LB_ANSWER_DENIED, "Access %s to %s is %s.", r->id, r->account,
                       r->state == LB_STATE_PAUSED ? "paused by the customer" : "ending");
+    else if (r->state == LB_STATE_APPROVED && !lb_request_may_begin(r, now))
+        say_early(a, r, now);
     else if (blocker)
         say_blocked(a, r, blocker, now);
     else if (lb_request_open_sessions(r) >= (size_t)r->terms.max_sessions)

@@ -19,7 +19,7 @@ struct lb_answer {
     char *message;      /* to show now */
     char *later;        /* WAITING: to show if the login has to end before the decision */
     struct lb_ask ask;  /* ASK */
-    int64_t remaining;  /* ALLOWED: µs of access that are left, LB_NEVER if that is open */
+    int64_t remaining;  /* ALLOWED: µs until the access is over at the latest, extended or not; LB_NEVER if that is open */
     int64_t seen;       /* seq of the last event that the answer knows of */
 };
 

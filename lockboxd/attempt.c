@@ -5,8 +5,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "lockboxd/clock.h"
 #include "lockboxd/people.h"
 #include "lockboxd/proc.h"
+#include "lockboxd/rights.h"
 #include "policy/text.h"
 
 void lb_attempt_clear(struct lb_attempt *a)
@@ -56,7 +58,7 @@ static int find_groups(struct lb_attempt *a)
 
 struct lb_facts lb_attempt_facts(const struct lb_attempt *a)
 {
-    return (struct lb_facts){
+    struct lb_facts facts = {
         .account = a->account,
         .service = a->login->service,
         .scope = a->login->scope,
@@ -65,6 +67,9 @@ struct lb_facts lb_attempt_facts(const struct lb_attempt *a)
         .identity = a->identity.proof & LB_PROOF_CERTIFICATE ? a->identity.engineer : "",
         .groups = a->groups,
     };
+
+    lb_clock_week(lb_clock_now().wall, &facts.weekday, &facts.minute);
+    return facts;
 }
 
 static void decide(struct lb_attempt *a)
@@ -95,6 +100,22 @@ int lb_attempt_fill(struct lb_attempt *a, struct lb_gate *g, const struct lb_pee
     if (r == 0)
         decide(a);
     return r;
+}
+
+int lb_attempt_of(struct lb_attempt *a, struct lb_gate *g, const struct lb_peer *peer, const struct lb_request *r,
+                  struct lb_login *login)
+{
+    *a = (struct lb_attempt){ .gate = g, .peer = peer, .login = login, .uid = (uid_t)r->uid };
+    *login = (struct lb_login){ .account = r->account, .service = r->service, .scope = r->scope, .rhost = r->rhost,
+                                .tty = r->tty };
+    if (lb_gate_problem(g))
+        return -EIO;
+    a->account = strdup(r->account);
+    a->rhost = strdup(r->rhost ? r->rhost : "");
+    if (!a->account || !a->rhost)
+        return -ENOMEM;
+    a->verdict = lb_rights_verdict_now(g, r);
+    return copy_identity(r, &a->identity);
 }
 
 /* --- refusing -------------------------------------------------------------------------------------------------------- */

@@ -22,6 +22,10 @@ struct lb_attempt {
 /* Learns all there is to know. -ENOENT: no such account; -EINVAL: a key that cannot be understood; -EIO and the like:
  * the daemon cannot say. To be cleared in any case. */
 int lb_attempt_fill(struct lb_attempt *a, struct lb_gate *gate, const struct lb_peer *peer, const struct lb_login *login);
+
+/* The same of an access that there is, as the rules see it now; `login` is filled in and borrows from the request. */
+int lb_attempt_of(struct lb_attempt *a, struct lb_gate *gate, const struct lb_peer *peer, const struct lb_request *r,
+                  struct lb_login *login);
 void lb_attempt_clear(struct lb_attempt *a);
 
 /* As the rules ask for it; borrowed from the attempt. */

@@ -21,3 +21,15 @@ struct lb_time lb_clock_now(void)
         now.boot_id = (int64_t)(id.qwords[0] & INT64_MAX);
     return now;
 }
+
+void lb_clock_week(int64_t wall, int *ret_weekday, int *ret_minute)
+{
+    time_t seconds = (time_t)(wall / LB_USEC_PER_SEC);
+    struct tm tm;
+
+    *ret_weekday = *ret_minute = -1; /* not known: no Time= fits */
+    if (!localtime_r(&seconds, &tm))
+        return;
+    *ret_weekday = (tm.tm_wday + 6) % 7;
+    *ret_minute = tm.tm_hour * 60 + tm.tm_min;
+}

@@ -6,3 +6,6 @@
 
 /* Both clocks and the boot. */
 struct lb_time lb_clock_now(void);
+
+/* A wall-clock time in the host's zone: the day of the week (0 is Monday) and the minute of the day. */
+void lb_clock_week(int64_t wall, int *ret_weekday, int *ret_minute);

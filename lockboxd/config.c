@@ -5,11 +5,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "lockboxd/read_text.h"
 #include "policy/base.h"
 #include "policy/ini.h"
 #include "policy/text.h"
-
-#define FILE_MAX (1024 * 1024)
 
 int lb_config_defaults(struct lb_config *ret)
 {
@@ -128,23 +127,10 @@ static int on_row(void *userdata, const char *path, unsigned line, const char *s
 static int load_file(const char *path, struct lb_config *c, struct lb_ini_errors *errors)
 {
     LB_FREE char *text = NULL;
-    FILE *f = fopen(path, "re");
-    size_t n;
+    size_t size;
+    int r = lb_read_text(path, false, &text, &size, errors);
 
-    if (!f) {
-        if (errno != ENOENT)
-            lb_ini_error(errors, path, 0, "cannot be read: %s", strerror(errno));
-        return 0;
-    }
-    text = malloc(FILE_MAX + 1);
-    n = text ? fread(text, 1, FILE_MAX, f) : 0;
-    if (text && (ferror(f) || n == FILE_MAX))
-        lb_ini_error(errors, path, 0, n == FILE_MAX ? "is larger than 1 MiB" : "cannot be read");
-    fclose(f);
-    if (!text)
-        return -ENOMEM;
-    text[n] = '\0';
-    return lb_ini_parse(path, text, n, on_row, c, errors);
+    return r > 0 ? lb_ini_parse(path, text, size, on_row, c, errors) : r;
 }
 
 static int is_conf(const struct dirent *entry)

@@ -110,6 +110,7 @@ static int make_gate(struct daemon *d)
         return -ENOMEM;
     g->reserve = d->config.reserve;
     g->policy_directories = o->policy_directories;
+    g->approvers_path = o->approvers_path;
     g->committed = on_committed;
     g->userdata = d;
     return o->no_systemd ? 0 : lb_systemd_new(d->event, g->state_directory, g->runtime_directory, &g->systemd);

@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "lockboxd/clock.h"
 #include "lockboxd/login.h"
+#include "policy/approvals.h"
 #include "policy/base.h"
 #include "policy/span.h"
 #include "policy/text.h"
@@ -39,33 +41,77 @@ static void take(struct lb_live *live, struct lb_event *events, size_t n, struct
 
     o->id = strdup(live->request->id);
     r = lb_gate_steps(live, events, n);
-    if (r == -EPERM)
+    if (r == -EPERM || r == -EINVAL)
         refuse(o, LB_REFUSAL_NOT_POSSIBLE, "the request is %s", lb_state_names[state]);
     else if (r < 0)
         refuse(o, LB_REFUSAL_UNAVAILABLE, "the event cannot be recorded: %s", strerror(-r));
 }
 
-static bool may_decide(struct lb_live *live, const struct lb_person *p, struct lb_outcome *o)
+static bool may_decide(struct lb_live *live, const struct lb_person *p, bool approve, struct lb_outcome *o)
 {
-    const char *reason;
+    const char *stage = lb_stage_names[lb_rights_stage(live->request)], *reason = NULL;
 
     if (lb_rights_decide(live->gate, p, live->request, &reason) > 0)
+        reason = *stage ? lb_approvals_problem(live->request, p->name, stage, approve) : NULL;
+    if (!reason)
         return true;
     refuse(o, LB_REFUSAL_NOT_PERMITTED, "%s", reason);
     return false;
 }
 
-static struct lb_event decision_event(int kind, const struct lb_person *p, const struct lb_decision *d)
+static struct lb_event decision_event(int kind, const struct lb_live *live, const struct lb_person *p,
+                                      const struct lb_decision *d)
 {
+    const char *stage = lb_stage_names[lb_rights_stage(live->request)];
+
     return (struct lb_event){
         .kind = kind,
         .approver = strdup(p->name),
         .by = strdup(p->name),
-        .role = strdup("customer"),
-        .stage = strdup("customer"),
+        .role = strdup(*stage ? stage : p->root ? "root" : "approver"),
+        .stage = lb_dup(stage),
         .evidence = strdup("local"),
         .note = d->note && *d->note ? lb_text_clean(d->note, LB_NOTE_MAX) : NULL,
     };
+}
+
+/* What the approver grants, never more than was asked for; what he wanted and did not get stands in the event. */
+static void set_duration(struct lb_event *e, const struct lb_request *r, int64_t wanted)
+{
+    char span[LB_SPAN_MAX];
+
+    e->duration = wanted > 0 && wanted < r->duration ? wanted : r->duration;
+    if (wanted <= r->duration)
+        return;
+    e->asked = wanted;
+    if (asprintf(&e->clamp, "shortened to the %s that were asked for", lb_span_format(r->duration, span, sizeof(span))) < 0)
+        e->clamp = NULL;
+}
+
+/* The last yes to more time: the request for it is done, and the access it is for goes on, in one commit. */
+static void extend(struct lb_live *live, const struct lb_person *p, struct lb_event *approved, struct lb_outcome *o)
+{
+    struct lb_live *access = lb_gate_find(live->gate, live->request->extends);
+    struct lb_event events[2] = { *approved, { .kind = LB_EVENT_ADDED } };
+    struct lb_event extended = decision_event(LB_EVENT_EXTENDED, live, p, &(struct lb_decision){ 0 });
+    struct lb_time now = lb_clock_now();
+    int r = -EPERM;
+
+    o->id = strdup(live->request->id);
+    events[1].extends = strdup(live->request->extends);
+    extended.extends = NULL;
+    extended.duration = approved->duration;
+    if (access && lb_state_is_access(access->request->state) && !lb_deadline_due(&access->request->not_after, &now)) {
+        extended.left_usec = lb_deadline_left(&access->request->not_after, &now) + approved->duration;
+        r = lb_gate_extend(live, events, 2, access, &extended);
+    } else {
+        lb_event_clear(&events[0]);
+        lb_event_clear(&events[1]);
+        lb_event_clear(&extended);
+    }
+    if (r < 0)
+        refuse(o, r == -EPERM || r == -EINVAL ? LB_REFUSAL_NOT_POSSIBLE : LB_REFUSAL_UNAVAILABLE, "%s",
+               r == -EPERM ? "the access is over" : r == -EINVAL ? "the rule allows no more time" : strerror(-r));
 }
 
 void lb_decide_approve(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d,
@@ -73,20 +119,23 @@ void lb_decide_approve(struct lb_live *live, const struct lb_person *p, const st
 {
     const struct lb_request *r = live->request;
     struct lb_event events[2] = { 0 };
-    int64_t duration = d->duration > 0 && d->duration < r->duration ? d->duration : r->duration;
-    bool begins = r->terms.starts == LB_STARTS_APPROVAL && !lb_gate_blocker(live);
-    char asked[LB_SPAN_MAX], given[LB_SPAN_MAX];
+    int kind = lb_approvals_kind(r);
+    int64_t now = lb_clock_now().wall;
+    bool begins;
 
-    if (!may_decide(live, p, o))
+    if (!may_decide(live, p, true, o))
         return;
-    if (d->duration > r->duration && asprintf(&o->reason, "%s was asked for; %s is more and was shortened to it",
-                                              lb_span_format(r->duration, asked, sizeof(asked)),
-                                              lb_span_format(d->duration, given, sizeof(given))) < 0)
-        o->reason = NULL;
-    events[0] = decision_event(LB_EVENT_APPROVED, p, d);
-    events[0].duration = duration;
+    events[0] = decision_event(kind, live, p, d);
+    events[0].not_before = d->from > now && !r->extends ? d->from : 0;
+    set_duration(&events[0], r, d->duration);
+    o->reason = lb_dup(events[0].clamp);
+    if (kind == LB_EVENT_APPROVED && r->extends) {
+        extend(live, p, &events[0], o);
+        return;
+    }
+    begins = kind == LB_EVENT_APPROVED && r->terms.starts == LB_STARTS_APPROVAL && !events[0].not_before &&
+             r->not_before <= now && !lb_gate_blocker(live);
     events[1] = lb_gate_begun();
-    events[1].duration = duration;
     take(live, events, begins ? 2 : 1, o);
 }
 
@@ -94,22 +143,39 @@ void lb_decide_deny(struct lb_live *live, const struct lb_person *p, const struc
 {
     struct lb_event e;
 
-    if (!may_decide(live, p, o))
+    if (!may_decide(live, p, false, o))
         return;
-    e = decision_event(LB_EVENT_DENIED, p, d);
+    e = decision_event(LB_EVENT_DENIED, live, p, d);
     take(live, &e, 1, o);
+}
+
+/* Who came in through a window that is stopped goes with it. */
+static void stop_children(struct lb_gate *g, const struct lb_person *p, const struct lb_decision *d,
+                          const struct lb_outcome *o)
+{
+    for (size_t i = g->n_live; o->refusal == LB_REFUSAL_NONE && i-- > 0;) {
+        struct lb_live *live = g->live[i];
+
+        if (lb_state_is_access(live->request->state) && live->request->grant && lb_streq(live->request->grant, o->id)) {
+            struct lb_event e = decision_event(LB_EVENT_STOPPED, live, p, d);
+
+            lb_gate_step(live, &e);
+        }
+    }
 }
 
 /* Ending is wider than deciding: root may, too, wherever he comes from but a gated session. */
 void lb_decide_revoke(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d,
                       struct lb_outcome *o)
 {
+    struct lb_gate *g = live->gate;
     struct lb_event e;
 
-    if (!p->root && !may_decide(live, p, o))
+    if (!p->root && !may_decide(live, p, false, o))
         return;
-    e = decision_event(LB_EVENT_STOPPED, p, d);
+    e = decision_event(LB_EVENT_STOPPED, live, p, d);
     take(live, &e, 1, o);
+    stop_children(g, p, d, o);
 }
 
 void lb_decide_done(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d, struct lb_outcome *o)
@@ -121,7 +187,7 @@ void lb_decide_done(struct lb_live *live, const struct lb_person *p, const struc
         refuse(o, LB_REFUSAL_NOT_PERMITTED, "only its engineer hands an access back; to stop it, use revoke");
         return;
     }
-    e.by = strdup(p->root ? p->name : live->request->engineer);
+    e.by = strdup(p->root ? p->account : live->request->engineer);
     take(live, &e, 1, o);
 }
 
@@ -137,4 +203,48 @@ void lb_decide_withdraw(struct lb_live *live, const struct lb_person *p, const s
     }
     e.by = strdup(live->request->engineer);
     take(live, &e, 1, o);
+}
+
+static void send_message(struct lb_live *live, const char *from, const struct lb_decision *d, struct lb_outcome *o)
+{
+    struct lb_event e = { .kind = LB_EVENT_MESSAGE };
+
+    e.note = lb_text_clean(d->note, LB_NOTE_MAX);
+    if (!e.note || !*e.note) {
+        refuse(o, LB_REFUSAL_INVALID, "there is nothing to say");
+        lb_event_clear(&e);
+        return;
+    }
+    e.from = strdup(from);
+    take(live, &e, 1, o);
+}
+
+void lb_decide_acknowledge(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d,
+                           struct lb_outcome *o)
+{
+    struct lb_event e;
+
+    if (!may_decide(live, p, false, o))
+        return;
+    if (!lb_rights_customer(live->gate, p, live->request)) {
+        refuse(o, LB_REFUSAL_NOT_PERMITTED, "an emergency is acknowledged by the customer");
+        return;
+    }
+    e = decision_event(LB_EVENT_ACKNOWLEDGED, live, p, d);
+    take(live, &e, 1, o);
+}
+
+void lb_decide_ask(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d, struct lb_outcome *o)
+{
+    if (may_decide(live, p, false, o))
+        send_message(live, p->name, d, o);
+}
+
+void lb_decide_answer(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d,
+                      struct lb_outcome *o)
+{
+    if (lb_rights_own(p, live->request))
+        send_message(live, live->request->engineer, d, o);
+    else
+        refuse(o, LB_REFUSAL_NOT_PERMITTED, "only its engineer answers; to say something to him, use ask");
 }

@@ -15,25 +15,68 @@
 /* PID 1 comes after us, so that it acts only where we do not. */
 #define PID1_SLACK (2 * LB_USEC_PER_SEC)
 
+/* Tells each of these people who is logged in. */
+static void tell_people(const struct lb_live *live, char *const *people, const char *text)
+{
+    for (size_t i = 0; people && people[i]; i++) {
+        LB_FREE char *name = NULL;
+        uid_t uid;
+
+        if (lb_people_account_of_person(live->gate->approvers, people[i], &name, &uid, NULL) == 0)
+            lb_terminals_tell_user(uid, text);
+    }
+}
+
 static void effect_notify(struct lb_live *live)
 {
     const struct lb_request *r = live->request;
+    bool emergency = r->basis == LB_BASIS_EMERGENCY;
     LB_FREE char *text = NULL;
     char span[LB_SPAN_MAX];
-    LB_FREE char *name = NULL;
-    uid_t uid;
 
-    if (asprintf(&text, "lockbox: %s asks for access to %s@%s for %s%s%s%s%s. Decide: lockboxctl show %s", r->engineer,
-                 r->account, r->host, lb_span_format(r->duration, span, sizeof(span)), r->ticket ? ", ticket " : "",
-                 r->ticket ? r->ticket : "", r->reason ? ": " : "", r->reason ? r->reason : "", r->id) < 0) {
+    if (asprintf(&text, "lockbox: %s %s %s@%s for %s%s%s%s%s. %s: lockboxctl show %s", r->engineer,
+                 emergency ? "declared an EMERGENCY and is let in to" : "asks for access to", r->account, r->host,
+                 lb_span_format(r->duration, span, sizeof(span)), r->ticket ? ", ticket " : "",
+                 r->ticket ? r->ticket : "", r->reason ? ": " : "", r->reason ? r->reason : "",
+                 emergency ? "Look" : "Decide", r->id) < 0) {
         text = NULL;
         return;
     }
-    for (size_t i = 0; r->entitled && r->entitled[i]; i++) {
-        free(LB_TAKE(name));
-        if (lb_people_account(r->entitled[i], &name, &uid, NULL) == 0)
-            lb_terminals_tell_user(uid, text);
+    tell_people(live, r->state == LB_STATE_REVIEW ? r->reviewers : r->entitled, text);
+}
+
+/* Tells the terminals of the sessions that are open. */
+static void tell_sessions(const struct lb_live *live, const char *text)
+{
+    const struct lb_request *r = live->request;
+    const struct lb_session *s = r->sessions.items;
+    int64_t open[64];
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->sessions.n && n < LB_ELEMENTS(open); i++)
+        if (s[i].closed_at == 0 && !s[i].foreign)
+            open[n++] = s[i].session;
+    if (n > 0)
+        lb_terminals_tell_sessions(open, n, text);
+}
+
+/* The engineer's words go to those who decide, theirs to his sessions; who waits at a prompt is woken besides. */
+static void effect_tell(struct lb_live *live)
+{
+    const struct lb_request *r = live->request;
+    const struct lb_message *m = r->messages.items;
+    LB_FREE char *text = NULL;
+
+    m += r->messages.n - 1;
+    if (asprintf(&text, "lockbox: %s writes about %s (%s on %s): %s", m->from, r->id, r->engineer, r->account,
+                 m->text) < 0) {
+        text = NULL;
+        return;
     }
+    if (!lb_streq(m->from, r->engineer))
+        tell_sessions(live, text);
+    if (lb_streq(m->from, r->engineer) || lb_streq(m->from, LB_FROM_DAEMON))
+        tell_people(live, r->state == LB_STATE_REVIEW ? r->reviewers : r->entitled, text);
 }
 
 static void effect_arm(struct lb_live *live)
@@ -42,7 +85,7 @@ static void effect_arm(struct lb_live *live)
     struct lb_time now = lb_clock_now();
 
     if (live->gate->systemd && r->not_after.wall != LB_NEVER)
-        lb_systemd_arm(live->gate->systemd, r->id, r->uid, lb_deadline_left(&r->not_after, &now) + PID1_SLACK,
+        lb_systemd_arm(live->gate->systemd, r->id, r->extensions, r->uid, lb_deadline_left(&r->not_after, &now) + PID1_SLACK,
                        r->not_after.wall + PID1_SLACK);
 }
 
@@ -50,27 +93,21 @@ static void effect_disarm(struct lb_live *live)
 {
     if (!live->gate->systemd)
         return;
-    lb_systemd_disarm(live->gate->systemd, live->request->id);
+    lb_systemd_disarm(live->gate->systemd, live->request->id, live->request->extensions);
     lb_systemd_forgive(live->gate->systemd, live->request->uid);
 }
 
 static void effect_warn(struct lb_live *live)
 {
     const struct lb_request *r = live->request;
-    const struct lb_session *s = r->sessions.items;
     struct lb_time now = lb_clock_now();
-    int64_t open[64], left = lb_deadline_left(&r->not_after, &now);
+    int64_t left = lb_deadline_left(&r->not_after, &now);
     char span[LB_SPAN_MAX], text[256];
-    size_t n = 0;
 
-    for (size_t i = 0; i < r->sessions.n && n < LB_ELEMENTS(open); i++)
-        if (s[i].closed_at == 0 && !s[i].foreign)
-            open[n++] = s[i].session;
     left = (left + LB_USEC_PER_SEC / 2) / LB_USEC_PER_SEC * LB_USEC_PER_SEC;
     snprintf(text, sizeof(text), "lockbox: your access %s to %s ends in %s; everything in this session ends then.",
              r->id, r->account, lb_span_format(left, span, sizeof(span)));
-    if (n > 0)
-        lb_terminals_tell_sessions(open, n, text);
+    tell_sessions(live, text);
 }
 
 /* --- the end --------------------------------------------------------------------------------------------------------- */
@@ -92,21 +129,100 @@ static int receipt_of(const struct lb_request *r)
     return LB_EVENT_ENDED;
 }
 
+/* --- units ----------------------------------------------------------------------------------------------------------- */
+
+static void on_unit_failed(void *userdata, const char *unit, bool start, const char *result)
+{
+    struct lb_live *live = userdata;
+    struct lb_event e = { .kind = LB_EVENT_UNIT_FAILED };
+
+    if (asprintf(&e.note, "%s could not be %s (%s)", unit, start ? "started" : "stopped", result) < 0)
+        e.note = NULL;
+    e.from = strdup(LB_FROM_DAEMON);
+    lb_gate_step(live, &e);
+}
+
+static void on_unlocked(void *userdata)
+{
+    struct lb_live *live = userdata;
+
+    live->units = lb_units_free(live->units);
+}
+
+static void effect_unlock(struct lb_live *live)
+{
+    struct lb_gate *g = live->gate;
+    char **units = live->request->terms.units;
+    int r;
+
+    if (!units || !units[0] || !g->systemd)
+        return;
+    live->units = lb_units_free(live->units);
+    r = lb_units_run(g->systemd, g->event, units, true, on_unit_failed, on_unlocked, live, &live->units);
+    if (r < 0)
+        on_unit_failed(live, units[0], true, strerror(-r));
+}
+
+static void receipt(struct lb_live *live)
+{
+    struct lb_event e = { .kind = receipt_of(live->request), .killed = live->ended.killed, .ms = live->ended.ms };
+
+    live->units = lb_units_free(live->units);
+    if (live->request->end.by)
+        e.by = strdup(live->request->end.by);
+    lb_gate_step(live, &e);
+}
+
+static void on_locked(void *userdata)
+{
+    receipt(userdata);
+}
+
+/* A unit that another access has unlocked as well stays up as long as that one runs. */
+static bool is_shared(const struct lb_live *live, const char *unit)
+{
+    const struct lb_gate *g = live->gate;
+
+    for (size_t i = 0; i < g->n_live; i++)
+        if (g->live[i] != live && lb_state_is_access(g->live[i]->request->state) &&
+            lb_strings_contain(g->live[i]->request->terms.units, unit))
+            return true;
+    return false;
+}
+
+/* Nothing runs any more: what was unlocked is locked, and then the receipt is written. */
+static void lock(struct lb_live *live)
+{
+    struct lb_gate *g = live->gate;
+    char **units = live->request->terms.units, **ours = NULL;
+    int r = 0;
+
+    for (size_t i = 0; g->systemd && units && units[i] && r == 0; i++)
+        r = is_shared(live, units[i]) ? 0 : lb_strings_append(&ours, units[i]);
+    live->units = lb_units_free(live->units);
+    if (r == 0 && ours)
+        r = lb_units_run(g->systemd, g->event, ours, false, on_unit_failed, on_locked, live, &live->units);
+    if (r < 0)
+        on_unit_failed(live, units[0], false, strerror(-r));
+    if (!live->units)
+        receipt(live);
+    lb_strings_free(ours);
+}
+
 static void on_reaped(void *userdata, const struct lb_reap_result *result, bool done)
 {
     struct lb_live *live = userdata;
-    struct lb_event e = { .kind = done ? receipt_of(live->request) : LB_EVENT_STUCK };
+    struct lb_event e = { .kind = LB_EVENT_STUCK, .left = result->left, .ms = result->ms };
 
     e.killed = result->killed + lb_reaped_count(live->gate->runtime_directory, live->request->id);
-    e.left = result->left;
-    e.ms = result->ms;
-    if (live->request->end.by)
-        e.by = strdup(live->request->end.by);
-    if (done) {
-        live->reaper = lb_reaper_free(live->reaper);
-        lb_reaped_forget(live->gate->runtime_directory, live->request->id);
+    if (!done) {
+        lb_gate_step(live, &e);
+        return;
     }
-    lb_gate_step(live, &e);
+    live->ended = (struct lb_reap_result){ e.killed, 0, e.ms };
+    live->reaper = lb_reaper_free(live->reaper);
+    lb_reaped_forget(live->gate->runtime_directory, live->request->id);
+    lock(live);
 }
 
 /* Whether anybody else has access to the account: then only what is surely this access's own may go. */
@@ -126,7 +242,7 @@ static bool is_alone(const struct lb_live *live)
 void lb_effects_reap(struct lb_live *live)
 {
     const struct lb_request *r = live->request;
-    struct lb_reap_target target = { r->uid, r->sessions.items, r->sessions.n, is_alone(live) };
+    struct lb_reap_target target = { r->uid, r->sessions.items, r->sessions.n, r->sessions.n > 0 && is_alone(live) };
     int error;
 
     if (live->reaper)
@@ -161,6 +277,8 @@ static const struct { unsigned bit; void (*run)(struct lb_live *live); } table[]
     { LB_EFFECT_DISARM, effect_disarm },
     { LB_EFFECT_WARN, effect_warn },
     { LB_EFFECT_NOTIFY, effect_notify },
+    { LB_EFFECT_TELL, effect_tell },
+    { LB_EFFECT_UNLOCK, effect_unlock },
 };
 
 void lb_effects_run(struct lb_live *live, unsigned effects)

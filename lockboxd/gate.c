@@ -49,11 +49,14 @@ struct lb_live *lb_gate_blocker(const struct lb_live *live)
 {
     const struct lb_request *r = live->request;
 
-    for (size_t i = 0; i < live->gate->n_live; i++) {
+    /* a window has no engineer itself, so nobody is in its way: it opens when it was said */
+    for (size_t i = 0; i < live->gate->n_live && !lb_streq(r->engineer, ""); i++) {
         const struct lb_request *other = live->gate->live[i]->request;
         bool runs = lb_state_is_access(other->state) || other->state == LB_STATE_ENDING;
 
-        if (!runs || !lb_streq(other->account, r->account) || !(other->terms.exclusive || r->terms.exclusive))
+        /* a grant that nobody is in yet has no engineer, and is in nobody's way */
+        if (!runs || lb_streq(other->engineer, "") || !lb_streq(other->account, r->account) ||
+            !(other->terms.exclusive || r->terms.exclusive))
             continue;
         if (!lb_streq(other->engineer, r->engineer) || !lb_streq(other->key, r->key))
             return live->gate->live[i];
@@ -85,6 +88,7 @@ static void live_free(struct lb_live *live)
     sd_event_source_disable_unref(live->boot_timer);
     sd_event_source_disable_unref(live->wall_timer);
     lb_reaper_free(live->reaper);
+    lb_units_free(live->units);
     lb_request_free(live->request);
     free(live);
 }
@@ -329,7 +333,8 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
     (void)source;
     (void)usec;
     e.kind = lb_request_due(live->request, &now, &e.warning);
-    if (e.kind == LB_EVENT_NONE) {
+    if (e.kind == LB_EVENT_NONE || (e.kind == LB_EVENT_BEGUN && lb_gate_blocker(live))) {
+        lb_effects_wake(live); /* a first use may be possible now */
         lb_gate_arm(live);
         return 0;
     }
@@ -356,8 +361,8 @@ static void set_timer(struct lb_live *live, sd_event_source **timer, clockid_t c
 
 void lb_gate_arm(struct lb_live *live)
 {
-    struct lb_deadline d = lb_request_deadline(live->request);
     struct lb_time now = lb_clock_now();
+    struct lb_deadline d = lb_request_deadline(live->request, &now);
 
     set_timer(live, &live->boot_timer, CLOCK_BOOTTIME, d.boot_id == now.boot_id ? d.boot : LB_NEVER);
     set_timer(live, &live->wall_timer, CLOCK_REALTIME, d.wall);
@@ -366,11 +371,13 @@ void lb_gate_arm(struct lb_live *live)
 /* Lets approved accesses begin that waited for another engineer's to end. */
 static void begin_waiting(struct lb_gate *g, const char *account)
 {
+    struct lb_time now = lb_clock_now();
+
     for (size_t i = 0; i < g->n_live; i++) {
         struct lb_live *live = g->live[i];
         struct lb_event e = lb_gate_begun();
 
-        if (live->request->state != LB_STATE_APPROVED || !lb_streq(live->request->account, account) ||
+        if (!lb_request_may_begin(live->request, &now) || !lb_streq(live->request->account, account) ||
             lb_gate_blocker(live))
             continue;
         if (live->request->terms.starts == LB_STARTS_APPROVAL)
@@ -385,6 +392,20 @@ struct lb_event lb_gate_begun(void)
     return (struct lb_event){ .kind = LB_EVENT_BEGUN };
 }
 
+/* More time for what is over is not to be had. */
+static void close_extensions(struct lb_gate *g, const char *id)
+{
+    for (size_t i = g->n_live; i-- > 0;) {
+        struct lb_event e = { .kind = LB_EVENT_EXPIRED };
+
+        if (!g->live[i]->request->extends || !lb_streq(g->live[i]->request->extends, id) ||
+            !lb_state_is_waiting(g->live[i]->request->state))
+            continue;
+        e.by = strdup("the access is over");
+        lb_gate_step(g->live[i], &e);
+    }
+}
+
 /* What has been committed (or closes) takes place. */
 static void install(struct lb_live *live, unsigned effects)
 {
@@ -392,6 +413,8 @@ static void install(struct lb_live *live, unsigned effects)
     LB_FREE char *account = NULL;
 
     lb_effects_run(live, effects);
+    if (live->request->state == LB_STATE_ENDING)
+        close_extensions(g, live->request->id);
     if (lb_state_is_open(live->request->state)) {
         lb_gate_arm(live);
         return;
@@ -422,6 +445,33 @@ int lb_gate_steps(struct lb_live *live, struct lb_event *events, size_t n)
         announce(g); /* who waits is answered first, and who follows then */
     }
     clear_events(events, n);
+    return r;
+}
+
+int lb_gate_extend(struct lb_live *linked, struct lb_event *events, size_t n, struct lb_live *access,
+                   struct lb_event *extended)
+{
+    struct lb_gate *g = linked->gate;
+    struct lb_event all[4] = { 0 };
+    unsigned effects, access_effects;
+    int r = n < LB_ELEMENTS(all) ? check(g, linked->request, events, n, &effects) : -E2BIG;
+
+    if (r == 0)
+        r = check(g, access->request, extended, 1, &access_effects);
+    if (r == 0) { /* the events stay whose they are; only the bytes go together */
+        memcpy(all, events, n * sizeof(*all));
+        all[n] = *extended;
+        r = append(g, all, n + 1);
+    }
+    if (r == 0) {
+        apply(&access->request, extended, 1);
+        apply(&linked->request, events, n);
+        install(access, access_effects);
+        install(linked, effects);
+        announce(g);
+    }
+    clear_events(events, n);
+    lb_event_clear(extended);
     return r;
 }
 
@@ -469,7 +519,7 @@ int lb_gate_note(struct lb_gate *g, struct lb_event *e)
 
 int lb_gate_make_id(struct lb_gate *g, char **ret)
 {
-    char id[LB_ID_LEN + 1], printed[LB_ID_PRINTED_MAX];
+    char id[LB_ID_PRINTED_MAX];
     struct lb_request *known = NULL;
     uint64_t bits;
     int r;
@@ -479,12 +529,11 @@ int lb_gate_make_id(struct lb_gate *g, char **ret)
         if (getrandom(&bits, sizeof(bits), 0) != sizeof(bits))
             return -EIO;
         lb_id_make(bits, id);
-        lb_id_format(id, printed);
-        r = g->store ? lb_store_load(g->store, printed, &known) : -EIO;
+        r = g->store ? lb_store_load(g->store, id, &known) : -EIO;
     } while (r == 0);
     if (r != -ENOENT)
         return r;
-    *ret = strdup(printed);
+    *ret = strdup(id);
     return *ret ? 0 : -ENOMEM;
 }
 

@@ -13,6 +13,8 @@
 #include "lockboxd/sessions.h"
 #include "lockboxd/store.h"
 #include "lockboxd/systemd.h"
+#include "lockboxd/units.h"
+#include "policy/approvers.h"
 #include "policy/lifecycle.h"
 #include "policy/rules.h"
 
@@ -32,6 +34,8 @@ struct lb_live {
     struct lb_request *request;
     sd_event_source *boot_timer, *wall_timer;
     struct lb_reaper *reaper;
+    struct lb_reap_result ended; /* what the reaper did, for the receipt */
+    struct lb_units *units;      /* being started or stopped */
     struct lb_waiter *waiters;
     int64_t changed; /* seq of the last event that woke who waits */
 };
@@ -42,11 +46,13 @@ struct lb_gate {
     char *state_directory, *runtime_directory;
     int64_t reserve;
     const char **policy_directories; /* borrowed */
+    const char *approvers_path;      /* borrowed */
     struct lb_store *store;    /* NULL: nothing can be recorded, nothing opens */
     struct lb_journal *journal;
     struct lb_sessions *sessions;
     struct lb_systemd *systemd; /* NULL: no PID 1 to ask */
     struct lb_ruleset *policy; /* NULL: no good set yet, nothing opens */
+    struct lb_approvers *approvers; /* NULL: the file names nobody */
     char *policy_error, *store_error;
     char *config_error; /* the settings are no good, and none were before */
     int64_t started_at, policy_loaded_at;
@@ -82,6 +88,10 @@ const char *lb_gate_problem(const struct lb_gate *gate);
  * it (audited, nothing changed); a store's error: nothing has happened. */
 int lb_gate_step(struct lb_live *live, struct lb_event *e);
 int lb_gate_steps(struct lb_live *live, struct lb_event *events, size_t n);
+
+/* Events of a request for more time and the one of the access it is for, all in one commit. */
+int lb_gate_extend(struct lb_live *linked, struct lb_event *events, size_t n, struct lb_live *access,
+                   struct lb_event *extended);
 
 /* The first event of a new request, which is live in *ret afterwards. Takes the event's contents. */
 int lb_gate_new_request(struct lb_gate *gate, struct lb_event *e, struct lb_live **ret);

@@ -149,6 +149,31 @@ int lb_login_request(struct lb_gate *g, const struct lb_peer *peer, const struct
 
 /* --- while waiting --------------------------------------------------------------------------------------------------- */
 
+/* Break-glass, where the rule allows it: access begins at once, and the customer is told loudly. */
+static int declare_emergency(struct lb_live *live, const char *reason, struct lb_answer *ret)
+{
+    const struct lb_request *r = live->request;
+    struct lb_event e = { .kind = LB_EVENT_EMERGENCY, .duration = r->terms.emergency_duration };
+    int error;
+
+    lb_login_look(live, ret);
+    reason += strspn(reason, " ");
+    if (!*reason)
+        reason = r->reason ? r->reason : "";
+    if (!r->terms.emergency || !*reason || lb_gate_blocker(live)) {
+        lb_answer_say(ret, ret->verdict, "%s", !r->terms.emergency ? "The policy allows no emergency login here."
+                                               : !*reason          ? "Say why: !emergency REASON"
+                                                                   : "Another engineer is on the account.");
+        return 0;
+    }
+    e.note = strdup(reason);
+    e.by = strdup("engineer");
+    error = lb_gate_step(live, &e);
+    if (error == 0)
+        lb_login_look(live, ret);
+    return error;
+}
+
 int lb_login_say(struct lb_live *live, const char *text, struct lb_answer *ret)
 {
     LB_FREE char *clean = lb_text_clean(text, LB_REASON_MAX);
@@ -157,11 +182,8 @@ int lb_login_say(struct lb_live *live, const char *text, struct lb_answer *ret)
 
     if (!clean)
         return -ENOMEM;
-    if (lb_streq(clean, "!emergency")) {
-        lb_login_look(live, ret);
-        lb_answer_say(ret, ret->verdict, "The policy allows no emergency login here.");
-        return 0;
-    }
+    if (strncmp(clean, "!emergency", strlen("!emergency")) == 0)
+        return declare_emergency(live, clean + strlen("!emergency"), ret);
     if (lb_streq(clean, "!withdraw")) {
         lb_answer_say(ret, LB_ANSWER_DENIED, "Request %s is withdrawn.", live->request->id);
         e.kind = LB_EVENT_WITHDRAWN;

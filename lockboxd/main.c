@@ -16,6 +16,7 @@ static const char *arg_policy[DIRECTORIES_MAX + 1];
 static size_t arg_policies;
 static struct lb_options arg = {
     .config_path = "/etc/lockbox/lockboxd.conf",
+    .approvers_path = "/etc/lockbox/approvers.conf",
     .runtime_directory = "/run/lockbox",
 };
 
@@ -28,6 +29,7 @@ static void help(void)
          "  --runtime-directory DIR    the sockets (default /run/lockbox)\n"
          "  --policy-directory DIR     policy; may be given several times, later ones override\n"
          "                             (default /usr/lib, /run and /etc/lockbox/policy.d)\n"
+         "  --approvers FILE           the people who decide (default /etc/lockbox/approvers.conf)\n"
          "  --no-systemd               do not give PID 1 deadlines of its own\n"
          "  --reap ID --uid UID        end one access now if its time is over, and exit: what PID 1 runs\n"
          "  --help  --version\n\n"
@@ -36,12 +38,13 @@ static void help(void)
 
 static int parse(int argc, char *argv[])
 {
-    enum { CONFIG = 256, STATE, RUNTIME, POLICY, NO_SYSTEMD, REAP, UID, HELP, VERSION };
+    enum { CONFIG = 256, STATE, RUNTIME, POLICY, APPROVERS, NO_SYSTEMD, REAP, UID, HELP, VERSION };
     static const struct option options[] = {
         { "config", required_argument, NULL, CONFIG },
         { "state-directory", required_argument, NULL, STATE },
         { "runtime-directory", required_argument, NULL, RUNTIME },
         { "policy-directory", required_argument, NULL, POLICY },
+        { "approvers", required_argument, NULL, APPROVERS },
         { "no-systemd", no_argument, NULL, NO_SYSTEMD },
         { "reap", required_argument, NULL, REAP },
         { "uid", required_argument, NULL, UID },
@@ -61,6 +64,7 @@ static int parse(int argc, char *argv[])
                 return -E2BIG;
             arg_policy[arg_policies++] = optarg;
             break;
+        case APPROVERS: arg.approvers_path = optarg; break;
         case NO_SYSTEMD: arg.no_systemd = true; break;
         case REAP: arg_reap = optarg; break;
         case UID: arg_uid = strtoll(optarg, NULL, 10); break;

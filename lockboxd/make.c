@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "lockboxd/clock.h"
 #include "lockboxd/people.h"
 #include "policy/span.h"
 #include "policy/text.h"
@@ -34,15 +35,16 @@ static const char *check_words(const struct lb_terms *t, const char *ticket, con
     return NULL;
 }
 
-/* The time asked for, never more than the rule allows. False for what is not a time. */
-static bool read_duration(const struct lb_terms *t, const char *text, int64_t *ret, bool *ret_clamped)
+/* The time asked for, never more than the rule allows; then *ret_asked is what was asked. False for what is not a
+ * time. */
+static bool read_duration(const struct lb_terms *t, const char *text, int64_t *ret, int64_t *ret_asked)
 {
     int64_t asked = t->duration;
 
     if (text && *text && (lb_span_parse(text, &asked) < 0 || asked <= 0))
         return false;
-    *ret_clamped = asked > t->max_duration;
-    *ret = *ret_clamped ? t->max_duration : asked;
+    *ret_asked = asked > t->max_duration ? asked : 0;
+    *ret = *ret_asked ? t->max_duration : asked;
     return true;
 }
 
@@ -144,73 +146,241 @@ static int first_event(const struct lb_attempt *a, int kind, int basis, int64_t 
     return 0;
 }
 
-static int create(const struct lb_attempt *a, char *ticket, char *reason, int64_t duration, char **entitled,
-                  struct lb_live **ret)
+/* Who may decide about a request, but never about his own. */
+static int find_people(const struct lb_attempt *a, char *const *names, char ***ret)
 {
+    const char *self = lb_approvers_name_of(a->gate->approvers, a->account);
+    int r = lb_people_resolve(a->gate->approvers, names, ret);
+    size_t kept = 0;
+
+    for (size_t i = 0; r == 0 && *ret && (*ret)[i]; i++) {
+        if (self && strcmp((*ret)[i], self) == 0)
+            free((*ret)[i]);
+        else
+            (*ret)[kept++] = (*ret)[i];
+    }
+    if (r == 0 && *ret)
+        (*ret)[kept] = NULL;
+    return r;
+}
+
+static size_t length(char *const *strings)
+{
+    size_t n = 0;
+
+    while (strings && strings[n])
+        n++;
+    return n;
+}
+
+/* Whether the stages can be passed at all, when nobody decides in both. */
+static bool can_be_decided(const struct lb_terms *t, char *const *reviewers, char *const *entitled)
+{
+    size_t needed = (size_t)t->quorum;
+
+    if (!t->internal || !t->internal[0])
+        return length(entitled) >= needed;
+    for (size_t i = 0; reviewers && reviewers[i]; i++)
+        if (length(entitled) - lb_strings_contain(entitled, reviewers[i]) >= needed)
+            return true;
+    return false;
+}
+
+/* The request's first event, whole but for the words. */
+static int draft(const struct lb_attempt *a, int64_t duration, struct lb_event *ret)
+{
+    const struct lb_terms *t = a->verdict.terms;
+    bool internal = t->internal && t->internal[0];
+    int r = first_event(a, internal ? LB_EVENT_REVIEW : LB_EVENT_REQUESTED, LB_BASIS_APPROVAL, duration, ret);
+
+    if (r == 0)
+        r = find_people(a, t->internal, &ret->reviewers);
+    if (r == 0)
+        r = find_people(a, t->customer, &ret->entitled);
+    return r;
+}
+
+/* Says what the rule's cap made of the time that was asked for. */
+static void say_clamped(struct lb_answer *ret, const struct lb_request *r)
+{
+    LB_FREE char *before = LB_TAKE(ret->message);
+    char span[LB_SPAN_MAX];
+
+    lb_answer_say(ret, ret->verdict, "The rule allows %s at most.\n%s",
+                  lb_span_format(r->duration, span, sizeof(span)), before ? before : "");
+}
+
+/* In use by another engineer? Then the login is refused before there is a request of its own. */
+static const struct lb_request *find_user(const struct lb_attempt *a)
+{
+    for (size_t i = 0; i < a->gate->n_live; i++) {
+        const struct lb_request *r = a->gate->live[i]->request;
+
+        if ((lb_state_is_access(r->state) || r->state == LB_STATE_ENDING) && lb_streq(r->account, a->account) &&
+            r->engineer && !(lb_streq(r->engineer, a->identity.engineer) && lb_streq(r->key, a->identity.key)) &&
+            (r->terms.exclusive || a->verdict.terms->exclusive))
+            return r;
+    }
+    return NULL;
+}
+
+/* The window that a customer opened for this ticket, if it is open now and he may still do so. */
+static struct lb_live *find_window(const struct lb_attempt *a, const char *ticket)
+{
+    for (size_t i = 0; *ticket && i < a->gate->n_live; i++) {
+        const struct lb_request *r = a->gate->live[i]->request;
+        const struct lb_approval *by = r->approvals.items;
+
+        if (r->basis == LB_BASIS_PREAPPROVED && !r->grant && r->state == LB_STATE_ACTIVE &&
+            lb_streq(r->account, a->account) && lb_streq(r->scope, a->login->scope) && lb_streq(r->ticket, ticket) &&
+            lb_people_named(a->gate->approvers, a->verdict.terms->customer, by->approver) > 0)
+            return a->gate->live[i];
+    }
+    return NULL;
+}
+
+/* Lets the engineer in through a window: a request of his own, as long as the window is open at the most. */
+static int use_window(const struct lb_attempt *a, const struct lb_live *window, const char *reason,
+                      int64_t duration, struct lb_answer *ret, struct lb_live **ret_live)
+{
+    const struct lb_request *user = find_user(a);
+    struct lb_time now = lb_clock_now();
+    int64_t left = lb_deadline_left(&window->request->not_after, &now);
     struct lb_event e;
-    int r = first_event(a, LB_EVENT_REQUESTED, LB_BASIS_APPROVAL, duration, &e);
+    int r;
+
+    if (user)
+        return lb_attempt_refuse(a, ret, "%s is in use by %s (%s).", a->account, user->engineer, user->id);
+    r = first_event(a, LB_EVENT_PREAPPROVED, LB_BASIS_PREAPPROVED, duration < left ? duration : left, &e);
+    if (r < 0)
+        return r;
+    e.grant = lb_dup(window->request->id);
+    e.ticket = lb_dup(window->request->ticket);
+    e.reason = lb_dup(reason);
+    r = lb_gate_new_request(a->gate, &e, ret_live);
+    if (r == 0)
+        lb_login_look(*ret_live, ret);
+    return r;
+}
+
+/* An emergency that no approver has acknowledged yet is in the way of the account's next request. */
+static int refuse_unseen(const struct lb_attempt *a, struct lb_answer *ret)
+{
+    LB_FREE char *id = NULL;
+    int r = lb_store_unseen(a->gate->store, a->account, &id);
+
+    if (r > 0)
+        lb_attempt_refuse(a, ret, "The emergency access %s to %s has to be acknowledged by the customer first "
+                                  "(lockboxctl acknowledge %s).", id, a->account, id);
+    return r;
+}
+
+/* What a request says besides who asks. */
+struct wish {
+    const char *ticket, *reason;
+    int64_t duration, asked; /* asked: where the rule's cap made it less */
+    const char *extends;
+};
+
+static void set_clamp(const struct wish *w, struct lb_event *e)
+{
+    char span[LB_SPAN_MAX];
+
+    e->asked = w->asked;
+    if (w->asked && asprintf(&e->clamp, "%s was asked for, the rule allows no more",
+                             lb_span_format(w->asked, span, sizeof(span))) < 0)
+        e->clamp = NULL;
+}
+
+/* Makes the request, if anybody can decide about it. */
+static int create(const struct lb_attempt *a, const struct wish *w, struct lb_answer *ret, struct lb_live **ret_live)
+{
+    LB_CLEANUP(lb_event_clear) struct lb_event e = { 0 };
+    int r = draft(a, w->duration, &e);
 
     if (r < 0)
         return r;
-    e.ticket = lb_dup(ticket);
-    e.reason = lb_dup(reason);
-    e.ticket_url = ticket_url(a->verdict.terms->ticket_url, ticket);
-    e.previous = find_previous(a);
-    e.entitled = lb_strings_copy(entitled);
-    if (!e.entitled) {
-        lb_event_clear(&e);
-        return -ENOMEM;
-    }
-    return lb_gate_new_request(a->gate, &e, ret);
+    if (!can_be_decided(a->verdict.terms, e.reviewers, e.entitled))
+        return lb_attempt_refuse(a, ret, "Too few people on this host may approve access to %s: tell its administrator "
+                                         "to name approvers.", a->account);
+    e.ticket = lb_dup(w->ticket);
+    e.reason = lb_dup(w->reason);
+    e.ticket_url = ticket_url(a->verdict.terms->ticket_url, w->ticket);
+    e.extends = lb_dup(w->extends);
+    e.previous = w->extends ? NULL : find_previous(a);
+    set_clamp(w, &e);
+    r = lb_gate_new_request(a->gate, &e, ret_live);
+    if (r == 0)
+        lb_login_look(*ret_live, ret);
+    return r;
 }
 
-/* Checks what was said and makes the request, or says what is wrong. */
+/* Whether the account has as many open questions as the policy allows. */
+static bool is_crowded(const struct lb_attempt *a, struct lb_answer *ret)
+{
+    size_t pending = count_pending(a);
+
+    if (pending < (size_t)a->verdict.terms->max_pending)
+        return false;
+    lb_attempt_refuse(a, ret, "%zu requests for %s are pending already, as many as the policy allows.", pending,
+                      a->account);
+    return true;
+}
+
+int lb_make_extension(const struct lb_attempt *a, const struct lb_request *access, const char *reason,
+                      int64_t duration, struct lb_answer *ret, struct lb_live **ret_live)
+{
+    LB_FREE char *clean = lb_text_clean(reason, LB_REASON_MAX);
+    int64_t room = access->terms.max_duration - access->duration;
+    struct wish wish = { access->ticket ? access->ticket : "", clean, duration < room ? duration : room,
+                         duration > room ? duration : 0, access->id };
+
+    if (!clean)
+        return -ENOMEM;
+    for (size_t i = 0; i < a->gate->n_live; i++)
+        if (a->gate->live[i]->request->extends && lb_streq(a->gate->live[i]->request->extends, access->id)) {
+            *ret_live = a->gate->live[i];
+            lb_login_look(*ret_live, ret);
+            return 0;
+        }
+    if (room <= 0)
+        return lb_attempt_refuse(a, ret, "Access %s lasts as long as its rule allows already.", access->id);
+    if (a->verdict.action != LB_ACTION_REQUIRE)
+        return lb_attempt_refuse(a, ret, "The policy asks nobody about this login; there is nothing to extend.");
+    return is_crowded(a, ret) ? 0 : create(a, &wish, ret, ret_live);
+}
+
 int lb_make_request(const struct lb_attempt *a, const struct lb_words *w, struct lb_answer *ret,
-                        struct lb_live **ret_live)
+                    struct lb_live **ret_live)
 {
     const struct lb_terms *t = a->verdict.terms;
     LB_FREE char *ticket = lb_text_clean(w->ticket, LB_TICKET_MAX), *reason = lb_text_clean(w->reason, LB_REASON_MAX);
+    struct wish wish = { ticket, reason, 0, 0, NULL };
     const char *problem = ticket && reason ? check_words(t, ticket, reason) : NULL;
-    char **entitled = NULL;
-    int64_t duration;
-    bool clamped;
+    struct lb_live *window;
     int r;
 
     if (!ticket || !reason)
         return -ENOMEM;
     if (problem)
         return lb_make_ask(a, ret, problem);
-    if (!read_duration(t, w->duration, &duration, &clamped))
+    if (!read_duration(t, w->duration, &wish.duration, &wish.asked))
         return lb_make_ask(a, ret, "This is not a time: say for example 2h or 30min.");
     *ret_live = lb_attempt_waiting(a, ticket);
     if (*ret_live) {
         lb_login_look(*ret_live, ret);
         return 0;
     }
-    if (count_pending(a) >= (size_t)t->max_pending)
-        return lb_attempt_refuse(a, ret, "%zu requests for %s are pending already, as many as the policy allows.",
-                      count_pending(a), a->account);
-    r = lb_people_resolve(t->customer, &entitled);
-    if (r < 0)
-        return r;
-    if (!entitled || !entitled[0]) {
-        lb_strings_free(entitled);
-        return lb_attempt_refuse(a, ret, "Nobody on this host may approve access to %s: tell its administrator to name approvers.",
-                      a->account);
-    }
-    r = create(a, ticket, reason, duration, entitled, ret_live);
-    lb_strings_free(entitled);
-    if (r < 0)
-        return r;
-    lb_login_look(*ret_live, ret);
-    if (clamped) {
-        LB_FREE char *before = LB_TAKE(ret->message);
-        char span[LB_SPAN_MAX];
-
-        lb_answer_say(ret, ret->verdict, "The rule allows %s at most.\n%s",
-                      lb_span_format(duration, span, sizeof(span)), before ? before : "");
-    }
-    return 0;
+    window = find_window(a, ticket);
+    if (window)
+        return use_window(a, window, reason, wish.duration, ret, ret_live);
+    r = refuse_unseen(a, ret);
+    if (r != 0 || is_crowded(a, ret))
+        return r < 0 ? r : 0;
+    r = create(a, &wish, ret, ret_live);
+    if (r == 0 && *ret_live && wish.asked)
+        say_clamped(ret, (*ret_live)->request);
+    return r;
 }
 
 /* A rule lets it in: the same shape, begun at once. */
@@ -220,20 +390,6 @@ static int begin_permitted(const struct lb_attempt *a, struct lb_live **ret)
     int r = first_event(a, LB_EVENT_PERMITTED, LB_BASIS_PERMIT, a->verdict.terms->duration, &e);
 
     return r < 0 ? r : lb_gate_new_request(a->gate, &e, ret);
-}
-
-/* In use by another engineer? Then a permitted login is refused before there is a request of its own. */
-static const struct lb_request *find_user(const struct lb_attempt *a)
-{
-    for (size_t i = 0; i < a->gate->n_live; i++) {
-        const struct lb_request *r = a->gate->live[i]->request;
-
-        if ((lb_state_is_access(r->state) || r->state == LB_STATE_ENDING) && lb_streq(r->account, a->account) &&
-            !(lb_streq(r->engineer, a->identity.engineer) && lb_streq(r->key, a->identity.key)) &&
-            (r->terms.exclusive || a->verdict.terms->exclusive))
-            return r;
-    }
-    return NULL;
 }
 
 int lb_make_permitted(const struct lb_attempt *a, struct lb_answer *ret, struct lb_live **ret_live)

@@ -14,3 +14,8 @@ int lb_make_request(const struct lb_attempt *a, const struct lb_words *w, struct
 
 /* A rule lets it in: a request of the same shape that begins at once, unless another engineer is on the account. */
 int lb_make_permitted(const struct lb_attempt *a, struct lb_answer *ret, struct lb_live **ret_live);
+
+/* An engineer asks for more time of an access that runs: a request that links to it and goes the same way. `a` is made
+ * of the access (lb_attempt_of). */
+int lb_make_extension(const struct lb_attempt *a, const struct lb_request *access, const char *reason,
+                      int64_t duration, struct lb_answer *ret, struct lb_live **ret_live);

@@ -116,11 +116,11 @@ int lb_people_groups(const char *account, gid_t primary, const char *const *grou
 
 static int add_once(char ***list, const char *name)
 {
-    return lb_strings_contain(*list, name) ? 0 : lb_strings_append(list, name);
+    return !name || lb_strings_contain(*list, name) ? 0 : lb_strings_append(list, name);
 }
 
 /* Accounts whose primary group it is; they stand in no list of the group's. */
-static int add_primary(char ***list, gid_t gid)
+static int add_primary(const struct lb_approvers *a, char ***list, gid_t gid)
 {
     struct passwd *pw;
     int r = 0;
@@ -128,41 +128,50 @@ static int add_primary(char ***list, gid_t gid)
     setpwent();
     while (r == 0 && (errno = 0, pw = getpwent()))
         if (pw->pw_gid == gid)
-            r = add_once(list, pw->pw_name);
+            r = add_once(list, lb_approvers_name_of(a, pw->pw_name));
     endpwent();
     return r;
 }
 
-static int add_group(char ***list, const char *group)
+static int add_group(const struct lb_approvers *a, char ***list, const char *group)
 {
+    const struct lb_approver *people = a ? a->people.items : NULL;
     char **members = NULL;
     gid_t gid;
-    int r = group_members(group, &gid, &members);
+    int r = 0;
 
+    for (size_t i = 0; r == 0 && a && i < a->people.n; i++)
+        if (lb_strings_contain(people[i].groups, group))
+            r = add_once(list, people[i].name);
+    if (r == 0)
+        r = group_members(group, &gid, &members);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     for (size_t i = 0; r == 0 && members[i]; i++)
-        r = add_once(list, members[i]);
+        r = add_once(list, lb_approvers_name_of(a, members[i]));
     lb_strings_free(members);
-    return r < 0 ? r : add_primary(list, gid);
+    return r < 0 ? r : add_primary(a, list, gid);
 }
 
-static int add_account(char ***list, const char *name)
+static int add_person(const struct lb_approvers *a, char ***list, const char *name)
 {
     LB_FREE char *canonical = NULL;
-    int r = lb_people_account(name, &canonical, NULL, NULL);
+    int r;
 
+    if (lb_approvers_find(a, name))
+        return add_once(list, name);
+    r = lb_people_account(name, &canonical, NULL, NULL);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    return add_once(list, canonical);
+    return add_once(list, lb_approvers_name_of(a, canonical));
 }
 
-int lb_people_resolve(char *const *names, char ***ret)
+int lb_people_resolve(const struct lb_approvers *a, char *const *names, char ***ret)
 {
     char **list = NULL;
 
     for (size_t i = 0; names && names[i]; i++) {
-        int r = names[i][0] == '@' ? add_group(&list, names[i] + 1) : add_account(&list, names[i]);
+        int r = names[i][0] == '@' ? add_group(a, &list, names[i] + 1) : add_person(a, &list, names[i]);
 
         if (r < 0) {
             lb_strings_free(list);
@@ -173,18 +182,34 @@ int lb_people_resolve(char *const *names, char ***ret)
     return 0;
 }
 
-int lb_people_named(char *const *names, const char *name)
+int lb_people_account_of_person(const struct lb_approvers *a, const char *person, char **ret_name, uid_t *ret_uid,
+                                gid_t *ret_gid)
 {
-    LB_FREE char *canonical = NULL;
-    gid_t gid;
-    int r = lb_people_account(name, &canonical, NULL, &gid);
+    const struct lb_approver *p = lb_approvers_find(a, person);
 
-    if (r < 0)
-        return r == -ENOENT ? 0 : r;
-    for (size_t i = 0; names && names[i]; i++) {
-        r = names[i][0] == '@' ? lb_people_in_group(canonical, gid, names[i] + 1) : lb_streq(names[i], canonical);
-        if (r != 0)
-            return r;
+    if (p && !p->user)
+        return -ENOENT;
+    return lb_people_account(p ? p->user : person, ret_name, ret_uid, ret_gid);
+}
+
+int lb_people_named(const struct lb_approvers *a, char *const *names, const char *person)
+{
+    LB_FREE char *account = NULL;
+    gid_t gid = 0;
+    int known = lb_people_account_of_person(a, person, &account, NULL, &gid), r = 0;
+
+    if (known < 0 && known != -ENOENT)
+        return known;
+    for (size_t i = 0; r == 0 && names && names[i]; i++) {
+        const char *group = names[i][0] == '@' ? names[i] + 1 : NULL;
+
+        if (!group)
+            r = lb_streq(names[i], person) ||
+                (account && !lb_approvers_find(a, names[i]) && lb_streq(names[i], account));
+        else if (lb_approvers_in_group(a, person, group))
+            r = 1;
+        else if (account)
+            r = lb_people_in_group(account, gid, group);
     }
-    return 0;
+    return r;
 }

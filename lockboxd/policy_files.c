@@ -3,18 +3,14 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
+#include "lockboxd/read_text.h"
 #include "policy/base.h"
 #include "policy/ini.h"
 #include "policy/rules_parse.h"
 
 #define SUFFIX ".policy"
-/* A thousand times what a rule needs: whatever is larger is not a policy file. */
-#define FILE_MAX_BYTES (1024 * 1024)
 
 const char *const lb_policy_directories[] = {
     "/usr/lib/lockbox/policy.d",
@@ -119,56 +115,18 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct file *)a)->name, ((const struct file *)b)->name);
 }
 
-static bool is_mask(const struct stat *st)
-{
-    return (S_ISREG(st->st_mode) && st->st_size == 0) ||
-           (S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3)); /* /dev/null */
-}
-
-/* The whole of an open regular file, NUL-terminated. */
-static int read_all(int fd, size_t size, char **ret, size_t *ret_size)
-{
-    LB_FREE char *text = malloc(size + 1);
-    size_t used = 0;
-    ssize_t n = 1;
-
-    if (!text)
-        return -ENOMEM;
-    while (used < size && n != 0) {
-        n = read(fd, text + used, size - used);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0)
-            used += (size_t)n;
-    }
-    text[used] = '\0';
-    *ret = LB_TAKE(text);
-    *ret_size = used;
-    return 0;
-}
-
 /* Reads one file into the list. What is wrong with it is noted; only -ENOMEM is returned. */
 static int texts_read(struct lb_list *texts, const char *path, struct lb_ini_errors *errors)
 {
-    /* Not to block on a FIFO that somebody called a policy. */
-    LB_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct lb_policy_text *text = NULL;
-    struct stat st;
     LB_FREE char *content = NULL;
+    struct lb_policy_text *text;
     size_t size = 0;
-    int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+    int r = lb_read_text(path, true, &content, &size, errors);
 
-    if (r == 0 && is_mask(&st))
-        return 0;
-    if (r == 0 && !S_ISREG(st.st_mode))
-        return lb_ini_error(errors, path, 0, "is not a regular file"), 0;
-    if (r == 0 && st.st_size > FILE_MAX_BYTES)
-        return lb_ini_error(errors, path, 0, "is larger than 1 MiB"), 0;
-    if (r == 0)
-        r = read_all(fd, (size_t)st.st_size, &content, &size);
-    if (r < 0 && r != -ENOMEM)
-        return lb_ini_error(errors, path, 0, "cannot be read: %s", strerrordesc_np(-r)), 0;
-    if (r < 0 || !(text = lb_list_append(texts, sizeof(*text))))
+    if (r <= 0)
+        return r;
+    text = lb_list_append(texts, sizeof(*text));
+    if (!text)
         return -ENOMEM;
     *text = (struct lb_policy_text){ strdup(path), LB_TAKE(content), size };
     return text->path ? 0 : -ENOMEM;

@@ -122,7 +122,8 @@ int lb_reaped_main(const char *state_directory, const char *runtime_directory, c
         others.request = request;
         lb_store_list(others.store, &open_ones, is_other, &others);
         r = reap(runtime_directory, id, &(struct lb_reap_target){ request->uid, request->sessions.items,
-                                                                  request->sessions.n, !others.found });
+                                                                  request->sessions.n,
+                                                                  request->sessions.n > 0 && !others.found });
     }
     lb_request_free(request);
     lb_store_close(others.store);

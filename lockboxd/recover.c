@@ -7,6 +7,7 @@
 #include "lockboxd/effects.h"
 #include "lockboxd/log.h"
 #include "lockboxd/policy_files.h"
+#include "lockboxd/read_text.h"
 #include "lockboxd/rights.h"
 #include "lockboxd/unsaved.h"
 #include "policy/base.h"
@@ -63,6 +64,7 @@ struct lb_gate *lb_gate_free(struct lb_gate *g)
     lb_systemd_free(g->systemd);
     lb_store_close(g->store);
     lb_ruleset_free(g->policy);
+    lb_approvers_free(g->approvers);
     sd_event_unref(g->event);
     free(g->live);
     free(g->host);
@@ -101,11 +103,43 @@ static void close_undecidable(struct lb_gate *g)
     }
 }
 
+/* approvers.conf; no file names nobody. -EINVAL and *ret_error as for policy. */
+static int load_approvers(const struct lb_gate *g, struct lb_approvers **ret, char **ret_error)
+{
+    LB_FREE char *text = NULL;
+    struct lb_ini_errors errors = { 0 };
+    size_t size = 0;
+    int r = lb_read_text(g->approvers_path, false, &text, &size, &errors);
+
+    if (r > 0)
+        r = lb_approvers_parse(g->approvers_path, text, size, ret, ret_error);
+    if (r == 0 && errors.n > 0) {
+        *ret_error = LB_TAKE(errors.text);
+        r = -EINVAL;
+    }
+    free(errors.text);
+    return r;
+}
+
+/* Rules and people together, so that neither names what the other has not got. */
+static int load_policy(struct lb_gate *g, struct lb_ruleset **ret, struct lb_approvers **ret_approvers,
+                       char **ret_error)
+{
+    int r = load_approvers(g, ret_approvers, ret_error);
+
+    if (r == 0)
+        r = lb_policy_files_load(g->policy_directories, ret, ret_error);
+    if (r < 0)
+        *ret_approvers = lb_approvers_free(*ret_approvers);
+    return r;
+}
+
 int lb_gate_reload(struct lb_gate *g)
 {
     struct lb_ruleset *set = NULL;
+    struct lb_approvers *approvers = NULL;
     char *error = NULL, text[64];
-    int r = lb_policy_files_load(g->policy_directories, &set, &error);
+    int r = load_policy(g, &set, &approvers, &error);
 
     free(g->policy_error);
     g->policy_error = r < 0 && !error ? strdup(strerror(-r)) : error;
@@ -116,7 +150,9 @@ int lb_gate_reload(struct lb_gate *g)
         return r;
     }
     lb_ruleset_free(g->policy);
+    lb_approvers_free(g->approvers);
     g->policy = set;
+    g->approvers = approvers;
     g->policy_loaded_at = lb_clock_now().wall;
     snprintf(text, sizeof(text), "%zu rule%s.", set->n, set->n == 1 ? "" : "s");
     note_policy(g, LB_EVENT_POLICY_LOADED, text);
@@ -204,7 +240,7 @@ static bool recover_deadline(struct lb_live *live)
     struct lb_event e = { 0 };
 
     e.kind = lb_request_due(live->request, &now, &e.warning);
-    if (e.kind == LB_EVENT_NONE)
+    if (e.kind == LB_EVENT_NONE || (e.kind == LB_EVENT_BEGUN && lb_gate_blocker(live)))
         return true;
     e.by = strdup("clock");
     lb_gate_step(live, &e);
@@ -230,7 +266,7 @@ static void recover_live(struct lb_gate *g, const struct lb_time *last)
         if (live->request->state == LB_STATE_ENDING)
             lb_effects_reap(live);
         else if (lb_state_is_access(live->request->state)) {
-            lb_effects_run(live, LB_EFFECT_ARM);
+            lb_effects_run(live, LB_EFFECT_ARM | LB_EFFECT_UNLOCK);
             recover_sessions(live);
         }
         lb_gate_arm(live);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "lockboxd/clock.h"
 #include "lockboxd/people.h"
 #include "lockboxd/proc.h"
 #include "policy/base.h"
@@ -10,10 +11,13 @@
 /* Whether any rule names him as an approver. */
 static int is_approver(const struct lb_gate *g, const char *name)
 {
-    int r = g->policy ? lb_people_named(g->policy->defaults.customer, name) : 0;
+    int r = g->policy ? lb_people_named(g->approvers, g->policy->defaults.customer, name) : 0;
 
-    for (size_t i = 0; r == 0 && g->policy && i < g->policy->n; i++)
-        r = lb_people_named(g->policy->rules[i].terms.customer, name);
+    for (size_t i = 0; r == 0 && g->policy && i < g->policy->n; i++) {
+        r = lb_people_named(g->approvers, g->policy->rules[i].terms.customer, name);
+        if (r == 0)
+            r = lb_people_named(g->approvers, g->policy->rules[i].terms.internal, name);
+    }
     return r;
 }
 
@@ -21,21 +25,27 @@ int lb_rights_person(struct lb_gate *g, const struct lb_peer *peer, struct lb_pe
 {
     struct lb_person p = { .peer = *peer };
     gid_t gid;
-    int r = lb_people_account_of(peer->uid, &p.name, &gid);
+    int r = lb_people_account_of(peer->uid, &p.account, &gid);
+    const char *name = r < 0 ? NULL : lb_approvers_name_of(g->approvers, p.account);
 
-    if (r < 0)
+    p.name = r < 0 ? NULL : strdup(name ? name : "");
+    if (r == 0 && !p.name)
+        r = -ENOMEM;
+    if (r < 0) {
+        lb_person_clear(&p);
         return r;
+    }
     if (peer->session != LB_AUDIT_UNSET)
         p.from = lb_gate_find_session(g, peer->session);
     p.root = peer->uid == 0 && !p.from;
-    r = p.from ? 0 : lb_people_in_group(p.name, gid, LB_GROUP_AUDITORS);
+    r = p.from ? 0 : lb_people_in_group(p.account, gid, LB_GROUP_AUDITORS);
     if (r < 0) {
         lb_person_clear(&p);
         return r;
     }
     p.auditor = r > 0;
     if (!p.root && !p.auditor && !p.from)
-        r = lb_people_in_group(p.name, gid, LB_GROUP_GATED);
+        r = lb_people_in_group(p.account, gid, LB_GROUP_GATED);
     if (!p.root && !p.auditor && !p.from && r == 0)
         r = is_approver(g, p.name);
     if (!p.root && !p.from && r <= 0) {
@@ -48,8 +58,9 @@ int lb_rights_person(struct lb_gate *g, const struct lb_peer *peer, struct lb_pe
 
 void lb_person_clear(struct lb_person *p)
 {
+    free(p->account);
     free(p->name);
-    p->name = NULL;
+    p->account = p->name = NULL;
 }
 
 int lb_rights_own(const struct lb_person *p, const struct lb_request *r)
@@ -88,12 +99,27 @@ struct lb_verdict lb_rights_verdict_now(struct lb_gate *g, const struct lb_reque
 
     if (!facts.proof && r->key && *r->key)
         facts.proof = LB_PROOF_PLAIN;
+    lb_clock_week(r->requested_at, &facts.weekday, &facts.minute); /* Time= is about when somebody asks */
     if (!g->policy || groups_of(g, r->account, &groups) < 0)
         return none;
     facts.groups = groups;
     verdict = lb_rules_decide(g->policy, &facts);
     lb_strings_free(groups);
     return verdict;
+}
+
+/* --- who decides ----------------------------------------------------------------------------------------------------- */
+
+const char *const lb_stage_names[] = { "", "internal", "customer", NULL };
+
+int lb_rights_stage(const struct lb_request *r)
+{
+    return r->state == LB_STATE_REVIEW ? LB_STAGE_INTERNAL : r->state == LB_STATE_PENDING ? LB_STAGE_CUSTOMER : LB_STAGE_NONE;
+}
+
+static char **named(const struct lb_terms *t, int stage)
+{
+    return stage == LB_STAGE_INTERNAL ? t->internal : t->customer;
 }
 
 static bool same_names(char *const *a, char *const *b)
@@ -106,24 +132,45 @@ static bool same_names(char *const *a, char *const *b)
 }
 
 /* Entitled when the request was made, by its own terms still, and by the rules of today: the strictest wins. */
-static int is_entitled(struct lb_gate *g, const char *name, const struct lb_request *r)
+static int is_entitled_at(struct lb_gate *g, const char *name, const struct lb_request *r, int stage)
 {
     struct lb_verdict now = lb_rights_verdict_now(g, r);
     int answer;
 
-    if (!lb_strings_contain(r->entitled, name) || now.action == LB_ACTION_DENY)
+    if (!*name || now.action == LB_ACTION_DENY ||
+        !lb_strings_contain(stage == LB_STAGE_INTERNAL ? r->reviewers : r->entitled, name))
         return 0;
-    answer = lb_people_named(r->terms.customer, name);
-    if (answer > 0 && now.action == LB_ACTION_REQUIRE && !same_names(now.terms->customer, r->terms.customer))
-        answer = lb_people_named(now.terms->customer, name);
+    answer = lb_people_named(g->approvers, named(&r->terms, stage), name);
+    if (answer > 0 && now.action == LB_ACTION_REQUIRE && !same_names(named(now.terms, stage), named(&r->terms, stage)))
+        answer = lb_people_named(g->approvers, named(now.terms, stage), name);
     return answer;
+}
+
+static int is_entitled(struct lb_gate *g, const char *name, const struct lb_request *r)
+{
+    int stage = lb_rights_stage(r), answer;
+
+    if (stage)
+        return is_entitled_at(g, name, r, stage);
+    answer = is_entitled_at(g, name, r, LB_STAGE_CUSTOMER);
+    return answer ? answer : is_entitled_at(g, name, r, LB_STAGE_INTERNAL);
+}
+
+bool lb_rights_customer(struct lb_gate *g, const struct lb_person *p, const struct lb_request *r)
+{
+    return is_entitled_at(g, p->name, r, LB_STAGE_CUSTOMER) > 0;
 }
 
 int lb_rights_read(struct lb_gate *g, const struct lb_person *p, const struct lb_request *r)
 {
+    int answer;
+
     if (p->root || p->auditor || lb_rights_own(p, r))
         return 1;
-    return p->from ? 0 : is_entitled(g, p->name, r);
+    if (p->from)
+        return 0;
+    answer = is_entitled_at(g, p->name, r, LB_STAGE_CUSTOMER);
+    return answer ? answer : is_entitled_at(g, p->name, r, LB_STAGE_INTERNAL);
 }
 
 /* Jobs of cron and at have an audit session, too; only a login's is a scope of logind's. */
@@ -137,7 +184,7 @@ static bool is_login(const struct lb_peer *peer)
 }
 
 /* A decision comes from a login session that is known not to be gated. */
-static const char *refuse_place(const struct lb_person *p)
+const char *lb_rights_refuse_place(const struct lb_person *p)
 {
     LB_FREE char *login = NULL;
     gid_t gid;
@@ -167,16 +214,26 @@ int lb_rights_decide(struct lb_gate *g, const struct lb_person *p, const struct 
     if (answer <= 0)
         return answer;
     *ret_reason = p->peer.uid == r->uid || p->peer.loginuid == r->uid ? "nobody decides about his own request"
-                                                                      : refuse_place(p);
+                                                                      : lb_rights_refuse_place(p);
     return *ret_reason == NULL;
+}
+
+/* How many could still say yes at a stage; one whose rights are not known counts. */
+static int64_t count_entitled(struct lb_gate *g, const struct lb_request *r, int stage)
+{
+    char **list = stage == LB_STAGE_INTERNAL ? r->reviewers : r->entitled;
+    int64_t n = 0;
+
+    for (size_t i = 0; list && list[i]; i++)
+        n += is_entitled_at(g, list[i], r, stage) != 0;
+    return n;
 }
 
 bool lb_rights_decidable(struct lb_gate *g, const struct lb_request *r)
 {
-    if (lb_rights_verdict_now(g, r).action == LB_ACTION_DENY)
-        return g->policy == NULL;
-    for (size_t i = 0; r->entitled && r->entitled[i]; i++)
-        if (is_entitled(g, r->entitled[i], r) != 0)
-            return true;
-    return false;
+    if (!g->policy)
+        return true;
+    if (r->state == LB_STATE_REVIEW && count_entitled(g, r, LB_STAGE_INTERNAL) < 1)
+        return false;
+    return count_entitled(g, r, LB_STAGE_CUSTOMER) >= r->terms.quorum;
 }

@@ -10,7 +10,9 @@
 /* Somebody on the control socket, as far as it matters here. */
 struct lb_person {
     struct lb_peer peer;
-    char *name;           /* the account of his uid */
+    char *account;        /* of his uid */
+    char *name;           /* under which he decides: his own in approvers.conf, else his account's; "" where that name
+                             is another person's */
     struct lb_live *from; /* the gated session he speaks from, or NULL */
     bool root, auditor;   /* never from a gated session */
 };
@@ -24,11 +26,23 @@ void lb_person_clear(struct lb_person *p);
 int lb_rights_own(const struct lb_person *p, const struct lb_request *r);
 int lb_rights_read(struct lb_gate *gate, const struct lb_person *p, const struct lb_request *r);
 
-/* Whether he may decide about the request. If not, *ret_reason says why (borrowed). */
+/* Where a request stands with those who decide. */
+enum lb_stage { LB_STAGE_NONE, LB_STAGE_INTERNAL, LB_STAGE_CUSTOMER };
+extern const char *const lb_stage_names[]; /* "", "internal", "customer" */
+int lb_rights_stage(const struct lb_request *r);
+
+/* Whether he may decide at the stage where the request stands, or, later, end it: an approver of either stage may. If
+ * not, *ret_reason says why (borrowed). */
 int lb_rights_decide(struct lb_gate *gate, const struct lb_person *p, const struct lb_request *r,
                      const char **ret_reason);
 
-/* Whether anybody who could decide when it was made still can. True when not known. */
+/* Whether he is one of the customer's approvers for it. */
+bool lb_rights_customer(struct lb_gate *gate, const struct lb_person *p, const struct lb_request *r);
+
+/* Why no decision is taken from where he is; NULL: he is in a login session that is not gated. Borrowed. */
+const char *lb_rights_refuse_place(const struct lb_person *p);
+
+/* Whether enough of those who could decide when it was made still can. True when not known. */
 bool lb_rights_decidable(struct lb_gate *gate, const struct lb_request *r);
 
 /* What the rules say about a request now. */

@@ -11,7 +11,7 @@
 #include "policy/lifecycle.h"
 
 /* Raised when the meaning of the `requests` table changes: it is then made again from the log. */
-#define PROJECTION_VERSION 1
+#define PROJECTION_VERSION 2
 
 struct lb_store {
     sqlite3 *db;
@@ -29,11 +29,12 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, request TEXT, hash TEXT NOT NULL, json TEXT NOT NULL);"
     "CREATE INDEX IF NOT EXISTS events_of_request ON events (request, seq) WHERE request IS NOT NULL;"
     "CREATE TABLE IF NOT EXISTS requests (id TEXT PRIMARY KEY, open INTEGER NOT NULL, state TEXT NOT NULL,"
-    " account TEXT, engineer TEXT, ticket TEXT, requested_at INTEGER NOT NULL, closed_at INTEGER) WITHOUT ROWID;"
+    " account TEXT, engineer TEXT, ticket TEXT, requested_at INTEGER NOT NULL, closed_at INTEGER,"
+    " unseen INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;" /* unseen: an emergency that nobody has acknowledged */
     "CREATE INDEX IF NOT EXISTS requests_open ON requests (requested_at) WHERE open;"
     "CREATE INDEX IF NOT EXISTS requests_by_time ON requests (requested_at);"
-    "CREATE INDEX IF NOT EXISTS requests_by_engineer ON requests (account, engineer, requested_at);"
-    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;";
+    "CREATE INDEX IF NOT EXISTS requests_unseen ON requests (account) WHERE unseen;"
+    "CREATE INDEX IF NOT EXISTS requests_by_engineer ON requests (account, engineer, requested_at);";
 
 static int error_of(sqlite3 *db, int r)
 {
@@ -138,6 +139,8 @@ static int update_request(struct lb_store *s, const struct lb_event *e)
     bind_text(st, 3, lb_state_names[e->state]);
     if (!lb_state_is_open(e->state))
         sqlite3_bind_int64(st, 4, e->time.wall);
+    if (e->kind == LB_EVENT_EMERGENCY || e->kind == LB_EVENT_ACKNOWLEDGED)
+        sqlite3_bind_int(st, 5, e->kind == LB_EVENT_EMERGENCY);
     return run(s, st);
 }
 
@@ -241,15 +244,20 @@ static int check_integrity(struct lb_store *s)
 
 static int prepare_writing(struct lb_store *s)
 {
-    int r = execute(s, schema);
+    int r = execute(s, "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;");
 
+    if (r == 0 && get_meta(s, "projection") != PROJECTION_VERSION)
+        r = execute(s, "DROP TABLE IF EXISTS requests;"); /* made again from the log */
+    if (r == 0)
+        r = execute(s, schema);
     if (r == 0)
         r = prepare(s, "INSERT INTO events (seq, request, hash, json) VALUES (?, ?, ?, ?)", &s->insert_event);
     if (r == 0)
         r = prepare(s, "INSERT INTO requests (id, open, state, account, engineer, ticket, requested_at)"
                        " VALUES (?, 1, ?, ?, ?, ?, ?)", &s->insert_request);
     if (r == 0)
-        r = prepare(s, "UPDATE requests SET open = ?2, state = ?3, closed_at = ?4 WHERE id = ?1", &s->update_request);
+        r = prepare(s, "UPDATE requests SET open = ?2, state = ?3, closed_at = coalesce(closed_at, ?4),"
+                       " unseen = coalesce(?5, unseen) WHERE id = ?1", &s->update_request);
     if (r == 0)
         r = prepare(s, "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", &s->set_meta);
     return r;
@@ -487,6 +495,21 @@ int lb_store_events(struct lb_store *s, int64_t since, const char *request, int6
             return r;
     }
     return error_of(s->db, step);
+}
+
+int lb_store_unseen(struct lb_store *s, const char *account, char **ret)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    int r = prepare(s, "SELECT id FROM requests WHERE unseen AND account = ?", &st), step;
+
+    if (r < 0)
+        return r;
+    bind_text(st, 1, account);
+    step = sqlite3_step(st);
+    if (step != SQLITE_ROW)
+        return error_of(s->db, step);
+    *ret = strdup(column_text(st, 0));
+    return *ret ? 1 : -ENOMEM;
 }
 
 int64_t lb_store_from_end(struct lb_store *s, const char *request, int64_t n)

@@ -48,6 +48,9 @@ typedef int lb_store_event(void *userdata, int64_t seq, const char *hash, const 
 int lb_store_events(struct lb_store *store, int64_t since, const char *request, int64_t limit, lb_store_event *row,
                     void *userdata);
 
+/* 1 and *ret, the ID of an emergency on the account that no approver has acknowledged yet; 0 if there is none. */
+int lb_store_unseen(struct lb_store *store, const char *account, char **ret);
+
 /* The seq of the n-th event from the end, of one request (NULL: all); 1 if there are fewer. */
 int64_t lb_store_from_end(struct lb_store *store, const char *request, int64_t n);
 

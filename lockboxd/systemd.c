@@ -50,18 +50,6 @@ struct lb_systemd *lb_systemd_free(struct lb_systemd *s)
     return NULL;
 }
 
-/* The bus, connected anew if it was lost. */
-static int connect_bus(struct lb_systemd *s)
-{
-    int r;
-
-    if (s->bus && sd_bus_is_open(s->bus) > 0)
-        return 0;
-    s->bus = sd_bus_close_unref(s->bus);
-    r = sd_bus_open_system(&s->bus);
-    return r < 0 ? r : sd_bus_attach_event(s->bus, s->event, SD_EVENT_PRIORITY_NORMAL);
-}
-
 /* A timer that is there already is the same one, set before this daemon started. To stop it first would lose it: PID 1
  * refuses the new one while the old one goes. */
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -73,6 +61,22 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (e && !sd_bus_error_has_names(e, "org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.systemd1.UnitExists"))
         lb_log(LOG_ERR, "PID 1 refused: %s", e->message);
     return 0;
+}
+
+/* The bus, connected anew if it was lost. */
+static int connect_bus(struct lb_systemd *s)
+{
+    int r;
+
+    if (s->bus && sd_bus_is_open(s->bus) > 0)
+        return 0;
+    s->bus = sd_bus_close_unref(s->bus);
+    r = sd_bus_open_system(&s->bus);
+    if (r >= 0)
+        r = sd_bus_attach_event(s->bus, s->event, SD_EVENT_PRIORITY_NORMAL);
+    if (r >= 0) /* else PID 1 does not say when a job is over */
+        r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, MANAGER, "Subscribe", on_reply, s, NULL);
+    return r;
 }
 
 static int send(struct lb_systemd *s, sd_bus_message *m)
@@ -127,14 +131,22 @@ static int append_service(const struct lb_systemd *s, sd_bus_message *m, const c
                                  "NoNewPrivileges", "b", 1);
 }
 
-static int start_timer(struct lb_systemd *s, const char *id, int64_t uid, int64_t left, int64_t at)
+static void unit_name(char ret[static UNIT_MAX], const char *id, int64_t turn, const char *type)
+{
+    if (turn == 0)
+        snprintf(ret, UNIT_MAX, "lockbox-end-%s.%s", id, type);
+    else
+        snprintf(ret, UNIT_MAX, "lockbox-end-%s-%" PRId64 ".%s", id, turn, type);
+}
+
+static int start_timer(struct lb_systemd *s, const char *id, int64_t turn, int64_t uid, int64_t left, int64_t at)
 {
     char timer[UNIT_MAX], service[UNIT_MAX];
     sd_bus_message *m = NULL;
     int r = new_call(s, "StartTransientUnit", &m);
 
-    snprintf(timer, sizeof(timer), "lockbox-end-%s.timer", id);
-    snprintf(service, sizeof(service), "lockbox-end-%s.service", id);
+    unit_name(timer, id, turn, "timer");
+    unit_name(service, id, turn, "service");
     if (r >= 0)
         r = sd_bus_message_append(m, "ss", timer, "replace");
     if (r >= 0)
@@ -147,12 +159,12 @@ static int start_timer(struct lb_systemd *s, const char *id, int64_t uid, int64_
     return r;
 }
 
-void lb_systemd_disarm(struct lb_systemd *s, const char *id)
+void lb_systemd_disarm(struct lb_systemd *s, const char *id, int64_t turn)
 {
     char timer[UNIT_MAX];
     int r = connect_bus(s);
 
-    snprintf(timer, sizeof(timer), "lockbox-end-%s.timer", id);
+    unit_name(timer, id, turn, "timer");
     if (r >= 0)
         r = stop_unit(s, timer);
     if (r < 0)
@@ -171,12 +183,80 @@ void lb_systemd_forgive(struct lb_systemd *s, int64_t uid)
         lb_log(LOG_WARNING, "%s stays failed: %s", unit, strerror(-r));
 }
 
-void lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t uid, int64_t left, int64_t at)
+void lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t turn, int64_t uid, int64_t left, int64_t at)
 {
     int r = connect_bus(s);
 
     if (r >= 0)
-        r = start_timer(s, id, uid, left, at);
+        r = start_timer(s, id, turn, uid, left, at);
     if (r < 0)
         lb_log(LOG_ERR, "Cannot give PID 1 the deadline of %s: %s", id, strerror(-r));
+}
+
+/* --- units ----------------------------------------------------------------------------------------------------------- */
+
+struct lb_systemd_job {
+    lb_systemd_result *result;
+    void *userdata;
+    char *path; /* of the job, once PID 1 has told it */
+    sd_bus_slot *call, *signal;
+};
+
+/* A job is over: perhaps ours. Signals come in order behind the call's reply, so the path is known by then. */
+static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct lb_systemd_job *job = userdata;
+    const char *path, *unit, *result;
+    uint32_t id;
+
+    (void)error;
+    if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) >= 0 && job->path && strcmp(path, job->path) == 0)
+        job->result(job->userdata, result);
+    return 0;
+}
+
+static int on_job(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct lb_systemd_job *job = userdata;
+    const sd_bus_error *e = sd_bus_message_get_error(m);
+    const char *path;
+
+    (void)error;
+    if (!e && sd_bus_message_read(m, "o", &path) >= 0 && (job->path = strdup(path)))
+        return 0;
+    job->result(job->userdata, e && e->message ? e->message : "out of memory");
+    return 0;
+}
+
+int lb_systemd_job_new(struct lb_systemd *s, const char *unit, bool start, lb_systemd_result *result, void *userdata,
+                       struct lb_systemd_job **ret)
+{
+    struct lb_systemd_job *job = calloc(1, sizeof(*job));
+    int r = job ? connect_bus(s) : -ENOMEM;
+
+    if (r >= 0) {
+        *job = (struct lb_systemd_job){ .result = result, .userdata = userdata };
+        r = sd_bus_match_signal_async(s->bus, &job->signal, DESTINATION, PATH, MANAGER, "JobRemoved", on_job_removed,
+                                      NULL, job);
+    }
+    if (r >= 0)
+        r = sd_bus_call_method_async(s->bus, &job->call, DESTINATION, PATH, MANAGER, start ? "StartUnit" : "StopUnit",
+                                     on_job, job, "ss", unit, "replace");
+    if (r < 0) {
+        lb_systemd_job_free(job);
+        return r;
+    }
+    *ret = job;
+    return 0;
+}
+
+struct lb_systemd_job *lb_systemd_job_free(struct lb_systemd_job *job)
+{
+    if (!job)
+        return NULL;
+    sd_bus_slot_unref(job->call);
+    sd_bus_slot_unref(job->signal);
+    free(job->path);
+    free(job);
+    return NULL;
 }

@@ -2,6 +2,7 @@
 /* PID 1: a deadline of its own for each access, so that it ends on time while the daemon is dead or hung. */
 #pragma once
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "policy/deadline.h"
@@ -12,12 +13,26 @@ struct lb_systemd;
 int lb_systemd_new(sd_event *event, const char *state_directory, const char *runtime_directory, struct lb_systemd **ret);
 struct lb_systemd *lb_systemd_free(struct lb_systemd *s); /* NULL is fine; returns NULL */
 
-/* Starts lockbox-end-ID.timer, which runs `lockboxd --reap ID --uid UID` after `left` µs or at wall-clock time `at`,
- * whichever comes first. One that stands already stays as it is. Asynchronous; failures are logged. */
-void lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t uid, int64_t left, int64_t at);
+/*
+ * Starts lockbox-end-ID.timer, which runs `lockboxd --reap ID --uid UID` after `left` µs or at wall-clock time `at`,
+ * whichever comes first. One that stands already stays as it is; so an access that got more time gets a timer of its
+ * next turn (lockbox-end-ID-1.timer …), and what an earlier one starts finds that there is nothing to end yet.
+ * Asynchronous; failures are logged.
+ */
+void lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t turn, int64_t uid, int64_t left, int64_t at);
 
 /* Stops it. */
-void lb_systemd_disarm(struct lb_systemd *s, const char *id);
+void lb_systemd_disarm(struct lb_systemd *s, const char *id, int64_t turn);
+
+/* A unit on its way up or down. `result` is told once, from the event loop: "done", "failed", "timeout", "canceled",
+ * "dependency", "skipped", or an error of the bus. */
+struct lb_systemd_job;
+typedef void lb_systemd_result(void *userdata, const char *result);
+
+/* Asks PID 1 to start or stop a unit. -errno: it could not be asked. */
+int lb_systemd_job_new(struct lb_systemd *s, const char *unit, bool start, lb_systemd_result *result, void *userdata,
+                       struct lb_systemd_job **ret);
+struct lb_systemd_job *lb_systemd_job_free(struct lb_systemd_job *job); /* NULL is fine; returns NULL */
 
 /* The account's user manager was killed on purpose: it need not stand as failed. */
 void lb_systemd_forgive(struct lb_systemd *s, int64_t uid);

@@ -4,6 +4,8 @@
 
 #include "lockboxd/clock.h"
 #include "lockboxd/decide.h"
+#include "lockboxd/grant.h"
+#include "lockboxd/make.h"
 #include "lockboxd/login.h"
 #include "lockboxd/people.h"
 #include "lockboxd/proto/json.h"
@@ -21,6 +23,8 @@ static json_t *pack_request(const struct lb_request *r)
 
     if (!r->end.reason)
         json_object_del(j, "end");
+    if (r->terms.quorum > 1)
+        json_object_set_new(j, "quorum", json_integer(r->terms.quorum));
     if (lb_state_is_waiting(r->state))
         json_object_set_new(j, "stage", json_string(r->state == LB_STATE_REVIEW ? "internal" : "customer"));
     return j;
@@ -148,6 +152,7 @@ static const struct lb_field target_fields[] = {
     { "id", LB_FIELD_STRING, offsetof(struct target, id), LB_FIELD_REQUIRED },
     { "note", LB_FIELD_STRING, offsetof(struct target, note) },
     { "for", LB_FIELD_INT, offsetof(struct target, decision.duration), LB_FIELD_SPAN },
+    { "from", LB_FIELD_INT, offsetof(struct target, decision.from), LB_FIELD_TIME },
     { 0 },
 };
 
@@ -213,6 +218,8 @@ static void tell_refusal(struct lb_conn *c, const struct lb_outcome *o, const ch
         lb_call_error(c, ERROR("NotPermitted"), json_pack("{ss}", "reason", reason));
     else if (o->refusal == LB_REFUSAL_NOT_POSSIBLE)
         lb_call_error(c, ERROR("NotPossible"), json_pack("{ssss}", "state", state, "reason", reason));
+    else if (o->refusal == LB_REFUSAL_INVALID)
+        lb_call_error(c, ERROR("InvalidParameter"), json_pack("{ssss}", "field", "request", "reason", reason));
     else
         lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason", reason));
 }
@@ -248,6 +255,20 @@ static void tell_closed(struct lb_conn *c, const struct lb_person *person, const
     lb_request_free(owned);
 }
 
+/* An emergency may be acknowledged when it is long over: for that one event the request is live again. */
+static struct lb_live *revive(struct lb_gate *g, const char *id)
+{
+    struct lb_request *request = NULL;
+    struct lb_live *live;
+
+    if (!id || !g->store || lb_store_load(g->store, id, &request) < 0)
+        return NULL;
+    live = lb_gate_add(g, request);
+    if (!live)
+        lb_request_free(request);
+    return live;
+}
+
 static void decide(struct lb_conn *c, void *parameters, lb_decide_verb *verb)
 {
     LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
@@ -255,14 +276,17 @@ static void decide(struct lb_conn *c, void *parameters, lb_decide_verb *verb)
     struct target *p = parameters;
     LB_FREE char *id = lb_verbs_id(p->id);
     struct lb_live *live = id ? lb_gate_find(c->server->gate, id) : NULL;
-    const char *state = live ? lb_state_names[live->request->state] : NULL;
+    const char *state;
+    bool revived;
 
     if (!find_person(c, &person))
         return;
+    revived = !live && verb == lb_decide_acknowledge && (live = revive(c->server->gate, id));
     if (!live) {
         tell_closed(c, &person, id, p->id);
         return;
     }
+    state = lb_state_names[live->request->state];
     p->decision.note = p->note;
     verb(live, &person, &p->decision, &outcome);
     /* Who is refused is told so only where he may know of the request; nothing has changed, so it is still there. */
@@ -272,6 +296,8 @@ static void decide(struct lb_conn *c, void *parameters, lb_decide_verb *verb)
         tell_refusal(c, &outcome, state);
     else
         tell_done(c, &outcome);
+    if (revived && outcome.refusal) /* else its event has dropped it */
+        lb_gate_drop(live);
 }
 
 #define DECIDE(name)                                                 \
@@ -284,18 +310,45 @@ DECIDE(deny)
 DECIDE(revoke)
 DECIDE(done)
 DECIDE(withdraw)
+DECIDE(ask)
+DECIDE(answer)
+DECIDE(acknowledge)
+
+static const struct lb_field grant_fields[] = {
+    { "account", LB_FIELD_STRING, offsetof(struct lb_grant, account), LB_FIELD_REQUIRED },
+    { "scope", LB_FIELD_STRING, offsetof(struct lb_grant, scope) },
+    { "ticket", LB_FIELD_STRING, offsetof(struct lb_grant, ticket), LB_FIELD_REQUIRED },
+    { "note", LB_FIELD_STRING, offsetof(struct lb_grant, note) },
+    { "from", LB_FIELD_INT, offsetof(struct lb_grant, from), LB_FIELD_TIME },
+    { "for", LB_FIELD_INT, offsetof(struct lb_grant, duration), LB_FIELD_SPAN },
+    { 0 },
+};
+
+static void verb_grant(struct lb_conn *c, void *parameters)
+{
+    LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
+    LB_CLEANUP(lb_outcome_clear) struct lb_outcome outcome = { 0 };
+
+    if (!find_person(c, &person))
+        return;
+    lb_grant_open(c->server->gate, &person, parameters, &outcome);
+    if (outcome.refusal)
+        tell_refusal(c, &outcome, "");
+    else
+        tell_done(c, &outcome);
+}
 
 /* --- asking ---------------------------------------------------------------------------------------------------------- */
 
-struct ask {
+struct wish {
     char *ticket, *reason, *scope;
     int64_t duration;
 };
-static const struct lb_field ask_fields[] = {
-    { "ticket", LB_FIELD_STRING, offsetof(struct ask, ticket) },
-    { "reason", LB_FIELD_STRING, offsetof(struct ask, reason) },
-    { "scope", LB_FIELD_STRING, offsetof(struct ask, scope) },
-    { "for", LB_FIELD_INT, offsetof(struct ask, duration) }, /* seconds, as the prompt takes them, too */
+static const struct lb_field wish_fields[] = {
+    { "ticket", LB_FIELD_STRING, offsetof(struct wish, ticket) },
+    { "reason", LB_FIELD_STRING, offsetof(struct wish, reason) },
+    { "scope", LB_FIELD_STRING, offsetof(struct wish, scope) },
+    { "for", LB_FIELD_INT, offsetof(struct wish, duration) }, /* seconds, as the prompt takes them, too */
     { 0 },
 };
 
@@ -329,7 +382,7 @@ static void verb_request(struct lb_conn *c, void *parameters)
 {
     LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
     LB_CLEANUP(lb_answer_clear) struct lb_answer answer = { 0 };
-    const struct ask *p = parameters;
+    const struct wish *p = parameters;
     struct lb_words words = { p->ticket, p->reason, NULL, false };
     struct lb_login login = { .service = (char *)"lockboxctl", .scope = p->scope ? p->scope : (char *)"login" };
     struct lb_live *live = NULL;
@@ -351,6 +404,48 @@ static void verb_request(struct lb_conn *c, void *parameters)
         words.duration = seconds;
     }
     r = lb_login_request(c->server->gate, &c->peer, &login, &words, &answer, &live);
+    if (r < 0)
+        unavailable(c, r);
+    else
+        tell_answer(c, &answer, live);
+}
+
+struct extension {
+    char *id, *reason;
+    int64_t duration;
+};
+static const struct lb_field extension_fields[] = {
+    { "id", LB_FIELD_STRING, offsetof(struct extension, id), LB_FIELD_REQUIRED },
+    { "reason", LB_FIELD_STRING, offsetof(struct extension, reason) },
+    { "for", LB_FIELD_INT, offsetof(struct extension, duration), LB_FIELD_SPAN | LB_FIELD_REQUIRED },
+    { 0 },
+};
+
+static void verb_extend(struct lb_conn *c, void *parameters)
+{
+    LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
+    LB_CLEANUP(lb_answer_clear) struct lb_answer answer = { 0 };
+    LB_CLEANUP(lb_attempt_clear) struct lb_attempt attempt = { 0 };
+    const struct extension *p = parameters;
+    LB_FREE char *id = lb_verbs_id(p->id);
+    struct lb_live *access = id ? lb_gate_find(c->server->gate, id) : NULL, *live = NULL;
+    struct lb_login login;
+    int r;
+
+    if (!find_person(c, &person))
+        return;
+    if (!access || lb_rights_own(&person, access->request) <= 0) {
+        no_such(c, p->id);
+        return;
+    }
+    if (!lb_state_is_access(access->request->state)) {
+        lb_call_error(c, ERROR("NotPossible"), json_pack("{ssss}", "state", lb_state_names[access->request->state],
+                                                         "reason", "only an access that runs can be extended"));
+        return;
+    }
+    r = lb_attempt_of(&attempt, c->server->gate, &c->peer, access->request, &login);
+    if (r == 0)
+        r = lb_make_extension(&attempt, access->request, p->reason, p->duration, &answer, &live);
     if (r < 0)
         unavailable(c, r);
     else
@@ -417,7 +512,12 @@ const struct lb_verb lb_verbs_access[] = {
     VERB("Revoke", target_fields, struct target, verb_revoke),
     VERB("Done", target_fields, struct target, verb_done),
     VERB("Withdraw", target_fields, struct target, verb_withdraw),
-    VERB("Request", ask_fields, struct ask, verb_request),
+    VERB("Acknowledge", target_fields, struct target, verb_acknowledge),
+    VERB("Extend", extension_fields, struct extension, verb_extend),
+    VERB("Grant", grant_fields, struct lb_grant, verb_grant),
+    VERB("Ask", target_fields, struct target, verb_ask),
+    VERB("Answer", target_fields, struct target, verb_answer),
+    VERB("Request", wish_fields, struct wish, verb_request),
     VERB("Sessions", NULL, char, verb_sessions),
     VERB("Status", NULL, char, verb_status),
     { 0 },

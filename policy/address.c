@@ -102,6 +102,15 @@ bool lb_network_contains(const struct lb_network *network, const struct lb_addre
            (rest == 0 || ((network->address.bytes[whole] ^ address->bytes[whole]) & mask) == 0);
 }
 
+bool lb_network_widen(struct lb_network *network)
+{
+    if (network->prefix == 0)
+        return false;
+    network->prefix--;
+    network->address.bytes[network->prefix / 8] &= (uint8_t)~(0x80 >> network->prefix % 8);
+    return true;
+}
+
 const char *lb_network_format(const struct lb_network *network, char *buf, size_t size)
 {
     char address[INET6_ADDRSTRLEN] = "";

@@ -25,6 +25,9 @@ int lb_network_parse(const char *text, struct lb_network *ret);
 
 bool lb_network_contains(const struct lb_network *network, const struct lb_address *address);
 
+/* Makes the prefix one bit shorter; false when there is none left. */
+bool lb_network_widen(struct lb_network *network);
+
 /* "192.0.2.0/24". Returns buf. */
 const char *lb_network_format(const struct lb_network *network, char *buf, size_t size);
 #define LB_NETWORK_MAX 64

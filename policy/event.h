@@ -10,16 +10,14 @@
 #include "policy/deadline.h"
 #include "policy/terms.h"
 
-#define LB_ID_LEN 8 /* Crockford base32, no dash */
-
 enum lb_event_kind {
     LB_EVENT_NONE,
     /* a request begins */
     LB_EVENT_REVIEW,      /* waits for the vendor's own approver */
     LB_EVENT_REQUESTED,   /* waits for the customer */
     LB_EVENT_PERMITTED,   /* a rule lets it in */
-    LB_EVENT_PREAPPROVED, /* the customer opened a window beforehand */
-    LB_EVENT_EMERGENCY,   /* break-glass */
+    LB_EVENT_GRANTED,     /* the customer opens a window beforehand */
+    LB_EVENT_PREAPPROVED, /* a login inside such a window */
     /* before access */
     LB_EVENT_REVIEWED, /* the vendor's approver says yes: now the customer */
     LB_EVENT_VOTED,    /* one yes of several that are needed */
@@ -29,6 +27,7 @@ enum lb_event_kind {
     LB_EVENT_WITHDRAWN,
     LB_EVENT_UNDECIDABLE,
     LB_EVENT_MESSAGE,
+    LB_EVENT_EMERGENCY, /* break-glass: access begins at once */
     /* access */
     LB_EVENT_BEGUN,
     LB_EVENT_LAPSED,
@@ -36,7 +35,9 @@ enum lb_event_kind {
     LB_EVENT_CLOSED, /* a session */
     LB_EVENT_WARNED,
     LB_EVENT_REBOOTED,
+    LB_EVENT_ADDED,    /* a request for more time has done its work: what it links to is … */
     LB_EVENT_EXTENDED,
+    LB_EVENT_UNIT_FAILED, /* one of the units that the access unlocks, or locks again */
     LB_EVENT_PAUSED,
     LB_EVENT_RESUMED,
     /* the end: why … */
@@ -48,6 +49,7 @@ enum lb_event_kind {
     LB_EVENT_COMPLETED,
     LB_EVENT_ENDED,
     LB_EVENT_REVOKED,
+    LB_EVENT_ACKNOWLEDGED, /* the customer has seen an emergency */
     LB_EVENT_REQUEST_MAX_, /* up to here they are a request's and go through the lifecycle table */
     /* the gate's own */
     LB_EVENT_REFUSED = LB_EVENT_REQUEST_MAX_, /* a gated login that got no request or did not fit its access */
@@ -98,9 +100,14 @@ struct lb_event {
     int basis;
     int64_t uid;
     char *key, *service, *scope, *rhost, *tty, *ticket_url, *rule, *previous;
-    int64_t duration;        /* µs asked for, or granted with a decision */
+    char *grant;             /* ID of the window that let it in */
+    char *extends;           /* ID of the access that it asks more time for */
+    int64_t duration;        /* µs that are granted, or would be */
+    int64_t asked;           /* µs that were asked for, where that was more */
+    char *clamp;             /* what made it less */
+    int64_t not_before;      /* APPROVED: access begins then, µs since 1970; 0: at once */
     struct lb_terms terms;
-    char **entitled;         /* the people who could decide when it was made */
+    char **reviewers, **entitled; /* the people who could decide when it was made: the vendor's, the customer's */
 
     /* decisions and words */
     char *approver, *role, *stage, *evidence, *note; /* role: "customer" */

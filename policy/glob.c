@@ -52,14 +52,22 @@ static bool set_fits(const char **pattern, uint32_t code)
     return in != negated;
 }
 
-/* Whether the first character of *text fits the first item of *pattern; then both are moved on. */
+/* Neither is at its end. Whether the first character of *text fits the first item of *pattern; then both move on. */
 static bool one_fits(const char **pattern, const char **text)
 {
     const char *p = *pattern;
     uint32_t want, have;
-    size_t n = next(*text, &have);
+    size_t n;
     bool fits;
 
+    if ((unsigned char)*p < 0x80 && *p != '?' && *p != '[') { /* most of them; no * comes here */
+        if (*p != **text)
+            return false;
+        ++*pattern;
+        ++*text;
+        return true;
+    }
+    n = next(*text, &have);
     if (*p == '[') {
         fits = set_fits(&p, have);
     } else {
@@ -73,6 +81,15 @@ static bool one_fits(const char **pattern, const char **text)
     return true;
 }
 
+/* The next place from `text` on where this pattern, which stood behind a star, may begin; NULL if there is none. Behind
+ * most stars an ordinary character says so at once. */
+static const char *next_place(const char *pattern, const char *text)
+{
+    bool ordinary = (unsigned char)*pattern < 0x80 && (!*pattern || !strchr(LB_GLOB_SPECIAL, *pattern));
+
+    return ordinary ? strchr(text, *pattern) : text;
+}
+
 bool lb_glob_fits(const char *pattern, const char *text)
 {
     const char *after_star = NULL, *resume = NULL;
@@ -81,15 +98,17 @@ bool lb_glob_fits(const char *pattern, const char *text)
     while (*text) {
         if (*pattern == '*') {
             after_star = ++pattern;
-            resume = text;
+            resume = text = next_place(pattern, text);
         } else if (!*pattern || !one_fits(&pattern, &text)) {
             /* Only the last star has to give way: what earlier ones took can stay. */
             if (!after_star)
                 return false;
             pattern = after_star;
             resume += next(resume, &code);
-            text = resume;
+            resume = text = next_place(pattern, resume);
         }
+        if (!text)
+            return false;
     }
     return pattern[strspn(pattern, "*")] == '\0';
 }

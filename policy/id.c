@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "policy/id.h"
 
-#include <errno.h>
-#include <stdio.h>
-
 #include "policy/base.h"
+
+#define CHARACTERS 8
+#define DASH 4 /* stands before this one */
 
 static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -20,38 +20,27 @@ static char canonical(char c)
     return c && strchr(alphabet, c) ? c : 0;
 }
 
-void lb_id_make(uint64_t bits, char ret[static LB_ID_LEN + 1])
+void lb_id_make(uint64_t bits, char ret[static LB_ID_PRINTED_MAX])
 {
-    for (int i = LB_ID_LEN - 1; i >= 0; i--, bits >>= 5)
-        ret[i] = alphabet[bits & 31];
-    ret[LB_ID_LEN] = '\0';
+    for (int i = 0; i < CHARACTERS; i++)
+        ret[i + (i >= DASH)] = alphabet[bits >> 5 * (CHARACTERS - 1 - i) & 31];
+    ret[DASH] = '-';
+    ret[CHARACTERS + 1] = '\0';
 }
 
-int lb_id_parse(const char *text, char ret[static LB_ID_LEN + 1])
+const char *lb_id_format(const char *text, char buf[static LB_ID_PRINTED_MAX])
 {
-    char id[LB_ID_LEN + 1] = "";
+    char id[LB_ID_PRINTED_MAX] = { [DASH] = '-' };
 
-    if (!text)
-        return -EINVAL;
-    for (int i = 0; i < LB_ID_LEN; i++, text++) {
-        if (i == LB_ID_LEN / 2 && *text == '-')
+    buf[0] = '\0';
+    for (int i = 0; text && i < CHARACTERS; i++, text++) {
+        char *c = &id[i + (i >= DASH)];
+
+        if (i == DASH && *text == '-')
             text++;
-        id[i] = canonical(*text);
-        if (!id[i])
-            return -EINVAL;
+        *c = canonical(*text);
+        if (!*c)
+            return buf;
     }
-    if (*text)
-        return -EINVAL;
-    memcpy(ret, id, sizeof(id));
-    return 0;
-}
-
-const char *lb_id_format(const char *id, char buf[static LB_ID_PRINTED_MAX])
-{
-    char kept[LB_ID_LEN + 1];
-
-    if (lb_id_parse(id, kept) < 0)
-        return strcpy(buf, "");
-    snprintf(buf, LB_ID_PRINTED_MAX, "%.4s-%s", kept, kept + LB_ID_LEN / 2);
-    return buf;
+    return text && !*text ? memcpy(buf, id, sizeof(id)) : buf;
 }

@@ -12,15 +12,17 @@
 #define WARN LB_EFFECT_WARN
 #define REAP LB_EFFECT_REAP
 #define DISARM LB_EFFECT_DISARM
+#define TELL LB_EFFECT_TELL
+#define UNLOCK LB_EFFECT_UNLOCK
 #define TO(state, effects) { LB_STATE_##state, (effects) }
 
 const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = {
     [LB_STATE_NONE] = {
         [LB_EVENT_REVIEW] = TO(REVIEW, NOTIFY),
         [LB_EVENT_REQUESTED] = TO(PENDING, NOTIFY),
-        [LB_EVENT_PERMITTED] = TO(ACTIVE, ARM),
-        [LB_EVENT_PREAPPROVED] = TO(APPROVED, 0),
-        [LB_EVENT_EMERGENCY] = TO(ACTIVE, ARM | NOTIFY),
+        [LB_EVENT_PERMITTED] = TO(ACTIVE, ARM | UNLOCK),
+        [LB_EVENT_GRANTED] = TO(APPROVED, 0),
+        [LB_EVENT_PREAPPROVED] = TO(ACTIVE, ARM | UNLOCK),
     },
     [LB_STATE_REVIEW] = {
         [LB_EVENT_REVIEWED] = TO(PENDING, NOTIFY | WAKE),
@@ -28,7 +30,8 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_EXPIRED] = TO(EXPIRED, CLOSING | WAKE),
         [LB_EVENT_WITHDRAWN] = TO(WITHDRAWN, CLOSING | WAKE),
         [LB_EVENT_UNDECIDABLE] = TO(UNDECIDABLE, CLOSING | WAKE),
-        [LB_EVENT_MESSAGE] = TO(REVIEW, WAKE),
+        [LB_EVENT_MESSAGE] = TO(REVIEW, WAKE | TELL),
+        [LB_EVENT_EMERGENCY] = TO(ACTIVE, ARM | NOTIFY | WAKE | UNLOCK),
         [LB_EVENT_REBOOTED] = TO(REVIEW, 0),
     },
     [LB_STATE_PENDING] = {
@@ -38,15 +41,17 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_EXPIRED] = TO(EXPIRED, CLOSING | WAKE),
         [LB_EVENT_WITHDRAWN] = TO(WITHDRAWN, CLOSING | WAKE),
         [LB_EVENT_UNDECIDABLE] = TO(UNDECIDABLE, CLOSING | WAKE),
-        [LB_EVENT_MESSAGE] = TO(PENDING, WAKE),
+        [LB_EVENT_MESSAGE] = TO(PENDING, WAKE | TELL),
+        [LB_EVENT_EMERGENCY] = TO(ACTIVE, ARM | NOTIFY | WAKE | UNLOCK),
         [LB_EVENT_REBOOTED] = TO(PENDING, 0),
     },
     [LB_STATE_APPROVED] = {
-        [LB_EVENT_BEGUN] = TO(ACTIVE, ARM | WAKE),
+        [LB_EVENT_BEGUN] = TO(ACTIVE, ARM | WAKE | UNLOCK),
         [LB_EVENT_LAPSED] = TO(LAPSED, CLOSING | WAKE),
+        [LB_EVENT_ADDED] = TO(COMPLETED, 0),
         [LB_EVENT_WITHDRAWN] = TO(WITHDRAWN, CLOSING | WAKE),
         [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | WAKE | REAP),
-        [LB_EVENT_MESSAGE] = TO(APPROVED, WAKE),
+        [LB_EVENT_MESSAGE] = TO(APPROVED, WAKE | TELL),
         [LB_EVENT_REBOOTED] = TO(APPROVED, 0),
     },
     [LB_STATE_ACTIVE] = {
@@ -58,8 +63,10 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_TIME_OVER] = TO(ENDING, CLOSING | WAKE | REAP),
         [LB_EVENT_HANDED_BACK] = TO(ENDING, CLOSING | WAKE | REAP),
         [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | WAKE | REAP),
-        [LB_EVENT_MESSAGE] = TO(ACTIVE, 0),
+        [LB_EVENT_MESSAGE] = TO(ACTIVE, TELL),
+        [LB_EVENT_ACKNOWLEDGED] = TO(ACTIVE, 0),
         [LB_EVENT_REBOOTED] = TO(ACTIVE, ARM),
+        [LB_EVENT_UNIT_FAILED] = TO(ACTIVE, TELL),
     },
     [LB_STATE_PAUSED] = {
         [LB_EVENT_CLOSED] = TO(PAUSED, CLOSING),
@@ -68,17 +75,25 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_TIME_OVER] = TO(ENDING, CLOSING | WAKE | REAP),
         [LB_EVENT_HANDED_BACK] = TO(ENDING, CLOSING | WAKE | REAP),
         [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | WAKE | REAP),
-        [LB_EVENT_MESSAGE] = TO(PAUSED, 0),
+        [LB_EVENT_MESSAGE] = TO(PAUSED, TELL),
+        [LB_EVENT_ACKNOWLEDGED] = TO(PAUSED, 0),
         [LB_EVENT_REBOOTED] = TO(PAUSED, ARM),
+        [LB_EVENT_UNIT_FAILED] = TO(PAUSED, TELL),
     },
     [LB_STATE_ENDING] = {
         [LB_EVENT_CLOSED] = TO(ENDING, CLOSING),
         [LB_EVENT_STUCK] = TO(ENDING, CLOSING),
+        [LB_EVENT_UNIT_FAILED] = TO(ENDING, CLOSING | TELL),
         [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | REAP),
         [LB_EVENT_COMPLETED] = TO(COMPLETED, CLOSING | DISARM),
         [LB_EVENT_ENDED] = TO(ENDED, CLOSING | DISARM),
         [LB_EVENT_REVOKED] = TO(REVOKED, CLOSING | DISARM),
+        [LB_EVENT_ACKNOWLEDGED] = TO(ENDING, 0),
     },
+    /* over, but an emergency may still have to be seen */
+    [LB_STATE_COMPLETED] = { [LB_EVENT_ACKNOWLEDGED] = TO(COMPLETED, 0) },
+    [LB_STATE_ENDED] = { [LB_EVENT_ACKNOWLEDGED] = TO(ENDED, 0) },
+    [LB_STATE_REVOKED] = { [LB_EVENT_ACKNOWLEDGED] = TO(REVOKED, 0) },
 };
 
 struct lb_transition lb_lifecycle_step(int state, int kind)
@@ -99,6 +114,11 @@ static int set(char **member, const char *value)
     return 0;
 }
 
+static int64_t min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* --- what each kind of event changes; it has been checked, so that only memory can be lacking ---------------------- */
 
 static int on_begin(struct lb_request *r, const struct lb_event *e)
@@ -107,7 +127,8 @@ static int on_begin(struct lb_request *r, const struct lb_event *e)
         { &r->id, e->request }, { &r->host, e->host }, { &r->account, e->account }, { &r->engineer, e->engineer },
         { &r->key, e->key }, { &r->service, e->service }, { &r->scope, e->scope }, { &r->rhost, e->rhost },
         { &r->tty, e->tty }, { &r->ticket, e->ticket }, { &r->ticket_url, e->ticket_url }, { &r->reason, e->reason },
-        { &r->rule, e->rule }, { &r->previous, e->previous },
+        { &r->rule, e->rule }, { &r->previous, e->previous }, { &r->grant, e->grant },
+        { &r->extends, e->extends },
     };
 
     for (size_t i = 0; i < LB_ELEMENTS(strings); i++)
@@ -115,23 +136,33 @@ static int on_begin(struct lb_request *r, const struct lb_event *e)
             return -ENOMEM;
     if (lb_terms_copy(&r->terms, &e->terms) < 0)
         return -ENOMEM;
+    if (e->reviewers && !(r->reviewers = lb_strings_copy(e->reviewers)))
+        return -ENOMEM;
     if (e->entitled && !(r->entitled = lb_strings_copy(e->entitled)))
         return -ENOMEM;
     r->basis = e->basis;
     r->uid = e->uid;
     r->requested_at = e->time.wall;
-    r->duration = e->duration;
+    r->duration = min(e->duration, e->terms.max_duration);
     r->decide_by = lb_deadline_after(&e->time, e->terms.expire_after);
     r->use_by = lb_deadline_after(&e->time, e->terms.use_by);
     return 0;
 }
 
+static bool is_window(const struct lb_request *r)
+{
+    return r->basis == LB_BASIS_PREAPPROVED && !r->grant;
+}
+
+/* What was decided is not made longer here; and a window that opens late closes no later for that. */
 static int on_begun(struct lb_request *r, const struct lb_event *e)
 {
+    int64_t left = is_window(r) ? lb_deadline_left(&r->use_by, &e->time) : LB_NEVER;
+
     if (e->duration > 0)
-        r->duration = e->duration;
+        r->duration = min(r->duration, e->duration);
     r->not_before = e->time.wall;
-    r->not_after = lb_deadline_after(&e->time, r->duration);
+    r->not_after = lb_deadline_after(&e->time, min(r->duration, left));
     return 0;
 }
 
@@ -142,6 +173,11 @@ static int on_open_at_once(struct lb_request *r, const struct lb_event *e)
     return error < 0 ? error : on_begun(r, e);
 }
 
+static const char *decision_of(int kind)
+{
+    return kind == LB_EVENT_DENIED ? "deny" : kind == LB_EVENT_ACKNOWLEDGED ? "acknowledge" : "approve";
+}
+
 static int on_decision(struct lb_request *r, const struct lb_event *e)
 {
     struct lb_approval *a = lb_list_append(&r->approvals, sizeof(*a));
@@ -150,17 +186,55 @@ static int on_decision(struct lb_request *r, const struct lb_event *e)
         return -ENOMEM;
     a->at = e->time.wall;
     if (set(&a->approver, e->approver) < 0 || set(&a->role, e->role) < 0 || set(&a->stage, e->stage) < 0 ||
-        set(&a->decision, e->kind == LB_EVENT_DENIED ? "deny" : "approve") < 0 ||
+        set(&a->decision, decision_of(e->kind)) < 0 ||
         set(&a->evidence, e->evidence) < 0 || set(&a->note, e->note) < 0)
         return -ENOMEM;
     return 0;
 }
 
+/* Each yes may shorten or put off, and what one has made less or later stays so. */
+static int on_vote(struct lb_request *r, const struct lb_event *e)
+{
+    if (e->duration > 0 && e->duration < r->duration)
+        r->duration = e->duration;
+    if (e->not_before > r->not_before)
+        r->not_before = e->not_before;
+    return on_decision(r, e);
+}
+
+/* UseBy= counts from the moment from which it can be used. */
 static int on_approved(struct lb_request *r, const struct lb_event *e)
 {
-    if (e->duration > 0)
-        r->duration = e->duration;
-    r->use_by = lb_deadline_after(&e->time, r->terms.use_by);
+    int error = on_vote(r, e);
+    int64_t wait = r->not_before > e->time.wall ? r->not_before - e->time.wall : 0;
+
+    r->begin_at = lb_deadline_after(&e->time, wait);
+    r->use_by = lb_deadline_before(&r->begin_at, -r->terms.use_by);
+    return error;
+}
+
+/* A window: open from one moment on for so long, whoever comes. Its time runs from that moment, used or not. */
+static int on_granted(struct lb_request *r, const struct lb_event *e)
+{
+    int error = on_begin(r, e);
+
+    if (error == 0)
+        error = on_approved(r, e);
+    r->use_by = lb_deadline_before(&r->begin_at, -r->duration);
+    return error;
+}
+
+/* As long as the rule has it, whatever was asked for. */
+static int on_emergency(struct lb_request *r, const struct lb_event *e)
+{
+    r->basis = LB_BASIS_EMERGENCY;
+    r->duration = r->terms.emergency_duration;
+    return on_begun(r, e);
+}
+
+static int on_acknowledged(struct lb_request *r, const struct lb_event *e)
+{
+    r->acknowledged_at = e->time.wall;
     return on_decision(r, e);
 }
 
@@ -200,10 +274,20 @@ static int on_warned(struct lb_request *r, const struct lb_event *e)
     return 0;
 }
 
+/* The deadline that the event gives, never later than `more` after the one there was. */
+static struct lb_deadline renewed(const struct lb_deadline *d, const struct lb_event *e, int64_t more)
+{
+    struct lb_deadline latest = lb_deadline_before(d, -more);
+
+    return lb_deadline_after(&e->time, min(e->left_usec, lb_deadline_left(&latest, &e->time)));
+}
+
 static int on_extended(struct lb_request *r, const struct lb_event *e)
 {
-    r->not_after = lb_deadline_after(&e->time, e->left_usec);
-    r->warned = 0;
+    r->not_after = renewed(&r->not_after, e, e->duration);
+    r->duration += e->duration;
+    r->warned = 0; /* the warnings are given again */
+    r->extensions++;
     return on_decision(r, e);
 }
 
@@ -214,7 +298,7 @@ static int on_rebooted(struct lb_request *r, const struct lb_event *e)
                                                             : &r->not_after;
     struct lb_session *s = r->sessions.items;
 
-    *d = lb_deadline_after(&e->time, e->left_usec);
+    *d = renewed(d, e, 0);
     for (size_t i = 0; i < r->sessions.n; i++)
         if (s[i].closed_at == 0)
             s[i].closed_at = e->time.wall;
@@ -252,13 +336,16 @@ static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const s
     [LB_EVENT_REVIEW] = on_begin,
     [LB_EVENT_REQUESTED] = on_begin,
     [LB_EVENT_PERMITTED] = on_open_at_once,
-    [LB_EVENT_PREAPPROVED] = on_begin,
-    [LB_EVENT_EMERGENCY] = on_open_at_once,
-    [LB_EVENT_REVIEWED] = on_decision,
-    [LB_EVENT_VOTED] = on_decision,
+    [LB_EVENT_GRANTED] = on_granted,
+    [LB_EVENT_PREAPPROVED] = on_open_at_once,
+    [LB_EVENT_EMERGENCY] = on_emergency,
+    [LB_EVENT_ACKNOWLEDGED] = on_acknowledged,
+    [LB_EVENT_REVIEWED] = on_vote,
+    [LB_EVENT_VOTED] = on_vote,
     [LB_EVENT_APPROVED] = on_approved,
     [LB_EVENT_DENIED] = on_decision,
     [LB_EVENT_MESSAGE] = on_message,
+    [LB_EVENT_UNIT_FAILED] = on_message,
     [LB_EVENT_BEGUN] = on_begun,
     [LB_EVENT_OPENED] = on_opened,
     [LB_EVENT_CLOSED] = on_closed,
@@ -286,6 +373,36 @@ static bool is_open_session(const struct lb_request *r, const struct lb_event *e
     return lb_request_session(r, e->pid, e->pid_started);
 }
 
+static bool is_unseen_emergency(const struct lb_request *r, const struct lb_event *e)
+{
+    (void)e;
+    return r->basis == LB_BASIS_EMERGENCY && !r->acknowledged_at;
+}
+
+static bool may_be_emergency(const struct lb_request *r, const struct lb_event *e)
+{
+    (void)e;
+    return r->terms.emergency && !r->extends;
+}
+
+static bool is_for_more_time(const struct lb_request *r, const struct lb_event *e)
+{
+    (void)e;
+    return r->extends;
+}
+
+static bool is_for_access(const struct lb_request *r, const struct lb_event *e)
+{
+    return !is_for_more_time(r, e);
+}
+
+/* With all that is added, an access lasts no longer than its rule allows; and what is over is not added to. */
+static bool is_within_bounds(const struct lb_request *r, const struct lb_event *e)
+{
+    return e->duration > 0 && e->left_usec > 0 && e->duration <= r->terms.max_duration - r->duration &&
+           !lb_deadline_due(&r->not_after, &e->time);
+}
+
 static bool is_nothing_left(const struct lb_request *r, const struct lb_event *e)
 {
     (void)r;
@@ -293,6 +410,11 @@ static bool is_nothing_left(const struct lb_request *r, const struct lb_event *e
 }
 
 static bool (*const conditions[LB_EVENT_REQUEST_MAX_])(const struct lb_request *r, const struct lb_event *e) = {
+    [LB_EVENT_EMERGENCY] = may_be_emergency,
+    [LB_EVENT_ADDED] = is_for_more_time,
+    [LB_EVENT_BEGUN] = is_for_access,
+    [LB_EVENT_EXTENDED] = is_within_bounds,
+    [LB_EVENT_ACKNOWLEDGED] = is_unseen_emergency,
     [LB_EVENT_OPENED] = is_new_session,
     [LB_EVENT_CLOSED] = is_open_session,
     [LB_EVENT_COMPLETED] = is_nothing_left,
@@ -329,7 +451,7 @@ int lb_lifecycle_apply(struct lb_request **r, const struct lb_event *e)
     if (error < 0)
         return error;
     (*r)->state = next;
-    if (!lb_state_is_open(next))
+    if (!lb_state_is_open(next) && !(*r)->closed_at)
         (*r)->closed_at = e->time.wall;
     return 0;
 }

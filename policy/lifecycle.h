@@ -13,6 +13,8 @@ enum lb_effect {
     LB_EFFECT_WARN = 1 << 4,    /* tell the engineer's terminals */
     LB_EFFECT_REAP = 1 << 5,    /* nothing of it may be left */
     LB_EFFECT_DISARM = 1 << 6,  /* PID 1's deadline is not needed any more */
+    LB_EFFECT_TELL = 1 << 7,    /* the last message to the terminals of the other side */
+    LB_EFFECT_UNLOCK = 1 << 8,  /* start the units that the access unlocks */
 };
 
 struct lb_transition {

@@ -10,6 +10,8 @@
  *               who may, and deny the rest in a last rule
  * Key           plain, certificate, hardware; `any` fits always, unproven engineers too
  * Identity      globs on the Key ID. Without a certificate a positive pattern never fits
+ * Command       digests of scripts, none of them negated: what is no script fits none
+ * Time          times of the week (week.h); one that is not known fits no list
  */
 #pragma once
 
@@ -25,6 +27,7 @@ struct lb_subject {
     size_t lengths[LB_MATCH_MAX_];
     char *const *groups;
     unsigned proof;
+    int weekday, minute;
     bool local, numeric; /* neither: rhost is no address */
     struct lb_address address;
 };

@@ -83,7 +83,7 @@ const struct lb_field lb_request_fields[] = {
     STRING(host), STRING(account),
     FIELD(uid, LB_FIELD_INT, LB_FIELD_ALWAYS),
     STRING(engineer), STRING(key), STRING(service), STRING(scope), STRING(rhost), STRING(tty),
-    STRING(ticket), STRING(ticket_url), STRING(reason), STRING(rule), STRING(previous),
+    STRING(ticket), STRING(ticket_url), STRING(reason), STRING(rule), STRING(previous), STRING(grant), STRING(extends),
     FIELD(requested_at, LB_FIELD_INT, LB_FIELD_TIME),
     FIELD(duration, LB_FIELD_INT, LB_FIELD_SPAN | LB_FIELD_ALWAYS),
     IN(lb_request, decide_by.wall, "decide_by", LB_FIELD_INT, LB_FIELD_TIME),
@@ -91,6 +91,7 @@ const struct lb_field lb_request_fields[] = {
     IN(lb_request, use_by.wall, "use_by", LB_FIELD_INT, LB_FIELD_TIME),
     IN(lb_request, not_after.wall, "not_after", LB_FIELD_INT, LB_FIELD_TIME),
     FIELD(closed_at, LB_FIELD_INT, LB_FIELD_TIME),
+    FIELD(acknowledged_at, LB_FIELD_INT, LB_FIELD_TIME),
     LIST(approvals, lb_approval, approval_fields),
     LIST(messages, lb_message, message_fields),
     LIST(sessions, lb_session, session_fields),
@@ -148,14 +149,33 @@ static bool warning_is_due(const struct lb_request *r, int64_t warning, const st
     return warning > 0 && lb_deadline_due(&d, now);
 }
 
-struct lb_deadline lb_request_deadline(const struct lb_request *r)
+bool lb_request_may_begin(const struct lb_request *r, const struct lb_time *now)
+{
+    return r->state == LB_STATE_APPROVED && !r->extends && lb_deadline_due(&r->begin_at, now);
+}
+
+static int64_t boot_of(const struct lb_deadline *d, const struct lb_time *now)
+{
+    return d->boot_id == now->boot_id ? d->boot : LB_NEVER;
+}
+
+/* Whichever comes first on each clock: after a reboot only one of them may still count there. */
+static struct lb_deadline earlier(const struct lb_deadline *a, const struct lb_deadline *b, const struct lb_time *now)
+{
+    int64_t boot_a = boot_of(a, now), boot_b = boot_of(b, now);
+
+    return (struct lb_deadline){ a->wall < b->wall ? a->wall : b->wall, boot_a < boot_b ? boot_a : boot_b,
+                                 now->boot_id };
+}
+
+struct lb_deadline lb_request_deadline(const struct lb_request *r, const struct lb_time *now)
 {
     switch (r->state) {
     case LB_STATE_REVIEW:
     case LB_STATE_PENDING:
         return r->decide_by;
     case LB_STATE_APPROVED:
-        return r->use_by;
+        return lb_deadline_due(&r->begin_at, now) ? r->use_by : earlier(&r->begin_at, &r->use_by, now);
     case LB_STATE_ACTIVE:
         for (size_t i = 0; i < LB_WARN_MAX; i++)
             if (warning_to_give(r, i))
@@ -187,7 +207,9 @@ int lb_request_due(const struct lb_request *r, const struct lb_time *now, int64_
     if (lb_state_is_waiting(r->state))
         return lb_deadline_due(&r->decide_by, now) ? LB_EVENT_EXPIRED : LB_EVENT_NONE;
     if (r->state == LB_STATE_APPROVED)
-        return lb_deadline_due(&r->use_by, now) ? LB_EVENT_LAPSED : LB_EVENT_NONE;
+        return lb_deadline_due(&r->use_by, now)                                          ? LB_EVENT_LAPSED
+               : r->terms.starts == LB_STARTS_APPROVAL && lb_request_may_begin(r, now) ? LB_EVENT_BEGUN
+                                                                                          : LB_EVENT_NONE;
     return lb_state_is_access(r->state) ? due_in_access(r, now, ret_warning) : LB_EVENT_NONE;
 }
 
@@ -204,6 +226,7 @@ struct lb_request *lb_request_free(struct lb_request *r)
         return NULL;
     lb_fields_clear(lb_request_fields, r);
     lb_fields_clear(lb_terms_fields, &r->terms);
+    lb_strings_free(r->reviewers);
     lb_strings_free(r->entitled);
     free(r);
     return NULL;

@@ -9,6 +9,9 @@ struct lb_approval {
     int64_t at;
 };
 
+/* Who writes when nobody does. */
+#define LB_FROM_DAEMON "the gatekeeper"
+
 struct lb_message {
     char *from, *text;
     int64_t at;
@@ -36,15 +39,17 @@ struct lb_request {
     int state, basis; /* enum lb_state, enum lb_basis */
     char *host, *account, *engineer, *key, *service, *scope, *rhost, *tty;
     int64_t uid;
-    char *ticket, *ticket_url, *reason, *rule, *previous;
+    char *ticket, *ticket_url, *reason, *rule, *previous, *grant, *extends;
     int64_t requested_at;
     int64_t duration; /* µs: asked for, then granted */
     int64_t closed_at; /* when it reached a final state; 0: open */
-    struct lb_deadline decide_by, use_by, not_after; /* each counts in its own states only */
-    int64_t not_before;
+    struct lb_deadline decide_by, begin_at, use_by, not_after; /* each counts in its own states only */
+    int64_t not_before;  /* when access begins (or began), 0: not known yet */
     struct lb_terms terms;
-    char **entitled;
+    char **reviewers, **entitled;
     int64_t warned; /* the last warning given, µs before the end; 0: none */
+    int64_t extensions;      /* how often it got more time */
+    int64_t acknowledged_at; /* an emergency: when an approver had seen it; 0: not yet */
     struct lb_list approvals, messages, sessions;
     struct lb_end end;
 };
@@ -60,8 +65,11 @@ size_t lb_request_open_sessions(const struct lb_request *r);
 /* The open session led by this process, or NULL. */
 struct lb_session *lb_request_session(const struct lb_request *r, int64_t pid, int64_t pid_started);
 
-/* When time alone next changes something: the moment from which lb_request_due() may have an answer. */
-struct lb_deadline lb_request_deadline(const struct lb_request *r);
+/* When time alone next changes something: the moment from which lb_request_due() may have another answer. */
+struct lb_deadline lb_request_deadline(const struct lb_request *r, const struct lb_time *now);
+
+/* Whether an approved access may begin by the clock: no approver put it off, or that time has come. */
+bool lb_request_may_begin(const struct lb_request *r, const struct lb_time *now);
 
 /* The event that time demands now, LB_EVENT_NONE if none. For LB_EVENT_WARNED *ret_warning is the warning to give. */
 int lb_request_due(const struct lb_request *r, const struct lb_time *now, int64_t *ret_warning);

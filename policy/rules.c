@@ -3,10 +3,16 @@
 
 #include "policy/base.h"
 #include "policy/match.h"
+#include "policy/rules_index.h"
 
 const char *const lb_action_names[] = {
     [LB_ACTION_DENY] = "deny", [LB_ACTION_REQUIRE] = "require-approval", [LB_ACTION_PERMIT] = "permit", NULL,
 };
+
+bool lb_rule_is_of_logins(const struct lb_rule *rule)
+{
+    return rule->action == LB_ACTION_PERMIT && !rule->match[LB_MATCH_COMMAND];
+}
 
 /* The first Match key that does not fit, or LB_MATCH_MAX_ if all do. */
 static int first_misfit(const struct lb_rule *rule, const struct lb_subject *subject)
@@ -15,11 +21,15 @@ static int first_misfit(const struct lb_rule *rule, const struct lb_subject *sub
 
     while (key < LB_MATCH_MAX_ && (!rule->match[key] || lb_pattern_list_fits(rule->match[key], subject)))
         key++;
+    if (key == LB_MATCH_MAX_ && *subject->values[LB_MATCH_COMMAND] && lb_rule_is_of_logins(rule))
+        return LB_MATCH_COMMAND;
     return key;
 }
 
 static const struct lb_rule *first_fit(const struct lb_ruleset *set, const struct lb_subject *subject)
 {
+    if (set->index)
+        return lb_rules_index_find(set->index, subject);
     for (size_t i = 0; i < set->n; i++)
         if (first_misfit(&set->rules[i], subject) == LB_MATCH_MAX_)
             return &set->rules[i];
@@ -54,9 +64,12 @@ void lb_rules_explain(const struct lb_ruleset *set, const struct lb_facts *facts
             row(userdata, &set->rules[i], NULL, NULL);
             return;
         }
-        row(userdata, &set->rules[i], lb_match_names[key], lb_pattern_list_text(set->rules[i].match[key]));
+        row(userdata, &set->rules[i], lb_match_names[key],
+            set->rules[i].match[key] ? lb_pattern_list_text(set->rules[i].match[key]) : "");
     }
 }
+
+/* --- groups ------------------------------------------------------------------------------------------------------- */
 
 static size_t count_groups(const struct lb_ruleset *set)
 {
@@ -69,19 +82,51 @@ static size_t count_groups(const struct lb_ruleset *set)
     return n;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorts, and leaves one of each. */
+static void make_unique(const char **names, size_t n)
+{
+    size_t used = 0;
+
+    qsort(names, n, sizeof(*names), by_name);
+    for (size_t i = 0; i < n; i++)
+        if (used == 0 || strcmp(names[used - 1], names[i]) != 0)
+            names[used++] = names[i];
+    names[used] = NULL;
+}
+
+static const char **copy_of(const char *const *names)
+{
+    size_t n = 0;
+    const char **copy;
+
+    while (names[n])
+        n++;
+    copy = calloc(n + 1, sizeof(*copy));
+    return copy ? memcpy(copy, names, n * sizeof(*copy)) : NULL;
+}
+
 const char **lb_rules_groups(const struct lb_ruleset *set)
 {
-    const char **groups = calloc((set ? count_groups(set) : 0) + 1, sizeof(*groups));
+    const char **groups;
     size_t n = 0;
 
+    if (set && set->groups)
+        return copy_of(set->groups);
+    groups = calloc((set ? count_groups(set) : 0) + 1, sizeof(*groups));
     for (size_t i = 0; groups && set && i < set->n; i++) {
         const struct lb_pattern_list *list = set->rules[i].match[LB_MATCH_ACCOUNT];
         const char *group;
 
         for (size_t j = 0; list && (group = lb_pattern_list_group(list, j)); j++)
-            if (!lb_strings_contain((char *const *)groups, group))
-                groups[n++] = group;
+            groups[n++] = group;
     }
+    if (n > 0)
+        make_unique(groups, n);
     return groups;
 }
 
@@ -93,6 +138,7 @@ static void rule_clear(struct lb_rule *rule)
     for (size_t key = 0; key < LB_MATCH_MAX_; key++)
         lb_pattern_list_free(rule->match[key]);
     lb_terms_clear(&rule->terms);
+    lb_run_clear(&rule->run);
 }
 
 struct lb_ruleset *lb_ruleset_free(struct lb_ruleset *set)
@@ -101,6 +147,8 @@ struct lb_ruleset *lb_ruleset_free(struct lb_ruleset *set)
         for (size_t i = 0; i < set->n; i++)
             rule_clear(&set->rules[i]);
         free(set->rules);
+        free(set->groups);
+        lb_rules_index_free(set->index);
         lb_terms_clear(&set->defaults);
         free(set);
     }

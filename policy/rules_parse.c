@@ -5,6 +5,7 @@
 
 #include "policy/base.h"
 #include "policy/ini.h"
+#include "policy/rules_index.h"
 #include "policy/rules_values.h"
 #include "policy/span.h"
 
@@ -23,8 +24,8 @@ static const struct lb_rules_key keys[] = {
     MATCH("RemoteHost", LB_MATCH_REMOTE_HOST),
     MATCH("Key", LB_MATCH_KEY),
     MATCH("Identity", LB_MATCH_IDENTITY),
-    NOT_YET("Match", "Command"),
-    NOT_YET("Match", "Time"),
+    MATCH("Command", LB_MATCH_COMMAND),
+    MATCH("Time", LB_MATCH_TIME),
     ROW("Rule", "Action", enum, action, .names = lb_action_names),
     ROW("Rule", "Description", text, description),
     TERM("Request", "Ticket", enum, ticket, .names = lb_need_names),
@@ -33,31 +34,35 @@ static const struct lb_rules_key keys[] = {
     TERM("Request", "Reason", enum, reason, .names = lb_need_names),
     TERM("Request", "ExpireAfter", span, expire_after),
     TERM("Request", "MaxPending", number, max_pending),
-    NOT_YET("Approval", "Internal", .may_be_empty = true),
+    TERM("Approval", "Internal", names, internal, .may_be_empty = true),
     TERM("Approval", "Customer", names, customer),
-    TERM("Approval", "Quorum", number, quorum, .later = true),
+    TERM("Approval", "Quorum", number, quorum),
     TERM("Approval", "Evidence", enum, evidence, .names = lb_evidence_names, .later = true),
     TERM("Access", "Duration", span, duration),
     TERM("Access", "MaxDuration", span, max_duration),
     TERM("Access", "Starts", enum, starts, .names = lb_starts_names),
     TERM("Access", "UseBy", span, use_by),
-    NOT_YET("Access", "Units", .may_be_empty = true),
+    TERM("Access", "Units", units, units, .may_be_empty = true),
     TERM("Access", "OnEnd", on_end, on_end, .later = true),
     TERM("Access", "Warn", warn, warn, .may_be_empty = true),
     TERM("Access", "OnReboot", enum, on_reboot, .names = lb_on_reboot_names),
     TERM("Access", "Record", enum, record, .names = lb_need_names, .later = true),
     TERM("Access", "MaxSessions", number, max_sessions),
     TERM("Access", "Exclusive", boolean, exclusive),
-    TERM("BreakGlass", "Allow", boolean, emergency, .later = true),
+    TERM("BreakGlass", "Allow", boolean, emergency),
     TERM("BreakGlass", "Duration", span, emergency_duration),
+    ROW("Run", "User", user, run.user),
+    ROW("Run", "Arguments", arguments, run.arguments),
+    ROW("Run", "Environment", environment, run.environment),
 };
 
-static const char *const sections[] = { "Match", "Rule", "Request", "Approval", "Access", "BreakGlass", NULL };
+static const char *const sections[] = { "Match", "Rule", "Request", "Approval", "Access", "BreakGlass", "Run", NULL };
 
 /* One file while it is read. */
 struct reader {
     struct lb_rule *rule;
     bool in_rule; /* [Rule] was there */
+    unsigned run; /* the line of [Run]; 0: not there */
     unsigned lines[LB_ELEMENTS(keys)]; /* where each key stood; 0: nowhere */
     bool wrong[LB_ELEMENTS(keys)];
 };
@@ -94,6 +99,8 @@ static int read_section(struct reader *reader, const char *name, const struct lb
     const char *meant;
 
     reader->in_rule |= strcmp(name, "Rule") == 0;
+    if (strcmp(name, "Run") == 0)
+        reader->run = at->line;
     for (const char *const *s = sections; *s; s++)
         if (strcmp(*s, name) == 0)
             return 0;
@@ -149,6 +156,24 @@ static size_t key_index(const char *section, const char *name)
     return i;
 }
 
+/* What may run is permitted by its digest, and only then has a [Run]. */
+static void check_script(const struct reader *reader, const char *path, struct lb_ini_errors *errors)
+{
+    size_t command = key_index("Match", "Command"), action = key_index("Rule", "Action");
+    const struct lb_rule *rule = reader->rule;
+    unsigned line = reader->lines[command];
+
+    if (!line && reader->run)
+        lb_ini_error(errors, path, reader->run, "[Run] is for rules that name a script with Command=");
+    if (reader->wrong[command])
+        return;
+    if (line && rule->action != LB_ACTION_PERMIT && reader->lines[action] && !reader->wrong[action])
+        lb_ini_error(errors, path, line, "Command= is for rules with Action=permit: what it does not name is refused "
+                     "anyway");
+    if (line && !reader->lines[key_index("Run", "User")])
+        lb_ini_error(errors, path, line, "Command= needs to know who the script runs as: User= in [Run]");
+}
+
 /* What no single line shows. */
 static void check_whole(const struct reader *reader, const char *path, struct lb_ini_errors *errors)
 {
@@ -182,6 +207,7 @@ static int read_file(const struct lb_policy_text *file, struct lb_rule *rule, co
     if (r < 0)
         return r;
     check_whole(&reader, file->path, errors);
+    check_script(&reader, file->path, errors);
     return errors->oom ? -ENOMEM : 0;
 }
 
@@ -198,6 +224,13 @@ static int read_files(const struct lb_policy_text *files, size_t n, struct lb_ru
     return r;
 }
 
+/* What makes a good set quick to ask. */
+static int prepare(struct lb_ruleset *set)
+{
+    set->groups = lb_rules_groups(set);
+    return set->groups ? lb_rules_index_new(set, &set->index) : -ENOMEM;
+}
+
 int lb_rules_parse(const struct lb_policy_text *files, size_t n, struct lb_ruleset **ret, char **ret_error)
 {
     struct lb_ruleset *set = calloc(1, sizeof(*set));
@@ -208,6 +241,8 @@ int lb_rules_parse(const struct lb_policy_text *files, size_t n, struct lb_rules
         *ret_error = LB_TAKE(errors.text);
         r = -EINVAL;
     }
+    if (r == 0)
+        r = prepare(set);
     if (r == 0)
         *ret = LB_TAKE(set);
     free(errors.text);

@@ -325,3 +325,41 @@ int lb_rules_read_names(const struct lb_rules_key *key, const struct lb_ini_plac
     *(char ***)to = names;
     return 0;
 }
+
+/* A unit that can be started and stopped, by its whole name. */
+static bool is_unit(const char *word)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.@\\-";
+    static const char *const types[] = { ".service", ".target", ".mount", ".automount", ".socket", ".timer", ".path",
+                                         ".swap" };
+    const char *type = strrchr(word, '.');
+
+    if (!type || type == word || strlen(word) > 255 || word[strspn(word, good)])
+        return false;
+    for (size_t i = 0; i < LB_ELEMENTS(types); i++)
+        if (strcmp(types[i], type) == 0)
+            return true;
+    return false;
+}
+
+int lb_rules_read_units(const struct lb_rules_key *key, const struct lb_ini_place *at, const char *value, void *to)
+{
+    LB_FREE char *copy = strdup(value);
+    size_t mistakes = at->errors->n;
+    char **units = NULL, *rest = NULL;
+    int r = copy ? 0 : -ENOMEM;
+
+    (void)key;
+    for (char *word = r ? NULL : strtok_r(copy, BLANK, &rest); word && r == 0; word = strtok_r(NULL, BLANK, &rest)) {
+        if (!is_unit(word))
+            MISTAKE(at, word, " is no name of a systemd unit, such as customer-shares.target");
+        r = lb_strings_append(&units, word);
+    }
+    if (r < 0 || at->errors->n > mistakes) {
+        lb_strings_free(units);
+        return r;
+    }
+    lb_strings_free(*(char ***)to);
+    *(char ***)to = units;
+    return 0;
+}

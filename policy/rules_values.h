@@ -28,4 +28,5 @@ struct lb_rules_key {
 
 lb_rules_reader lb_rules_read_match, lb_rules_read_enum, lb_rules_read_boolean, lb_rules_read_number,
     lb_rules_read_span, lb_rules_read_warn, lb_rules_read_on_end, lb_rules_read_text, lb_rules_read_pattern,
-    lb_rules_read_url, lb_rules_read_names, lb_rules_read_nothing_yet;
+    lb_rules_read_url, lb_rules_read_names, lb_rules_read_units, lb_rules_read_user,
+    lb_rules_read_arguments, lb_rules_read_environment, lb_rules_read_nothing_yet;

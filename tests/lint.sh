@@ -59,8 +59,8 @@ for room in store journal systemd reaper sessions terminals people signer; do
     [ "$room" = journal ] && more='|store'
     only "$room" "(policy|lockboxd/proto)/.*|lockboxd/($room|chain|proc|clock|log$more)\\.h" "lockboxd/$room".[ch]
 done
-only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(chain|proc|clock|log|peer|answer|policy_files)\.h' \
-    lockboxd/chain.[ch] lockboxd/proc.[ch] lockboxd/clock.[ch] lockboxd/log.[ch] lockboxd/peer.[ch] \
+only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(chain|proc|clock|log|peer|answer|policy_files|read_text)\.h' \
+    lockboxd/read_text.[ch] lockboxd/chain.[ch] lockboxd/proc.[ch] lockboxd/clock.[ch] lockboxd/log.[ch] lockboxd/peer.[ch] \
     lockboxd/answer.[ch] lockboxd/policy_files.[ch]
 
 # The gate and its logic are called by the server, never the other way round.

@@ -11,6 +11,7 @@
 #include "lockboxd/ctl/table.h"
 #include "lockboxd/proto/client.h"
 #include "policy/base.h"
+#include "policy/event.h"
 #include "policy/id.h"
 
 #define LB_ACCESS "org.lockbox.Access."
@@ -32,7 +33,8 @@ enum lb_option {
     LB_OPTION_PENDING, LB_OPTION_ACTIVE, LB_OPTION_RECENT, LB_OPTION_ALL,
     LB_OPTION_ACCOUNT, LB_OPTION_ENGINEER, LB_OPTION_TICKET, LB_OPTION_STATE, LB_OPTION_SINCE, LB_OPTION_UNTIL,
     LB_OPTION_FOLLOW, LB_OPTION_FOR, LB_OPTION_NOTE, LB_OPTION_REASON, LB_OPTION_SCOPE, LB_OPTION_WAIT,
-    LB_OPTION_SERVICE, LB_OPTION_RHOST, LB_OPTION_KEY, LB_OPTION_IDENTITY, LB_OPTION_FROM, LB_OPTION_SIGN,
+    LB_OPTION_SERVICE, LB_OPTION_RHOST, LB_OPTION_KEY, LB_OPTION_IDENTITY, LB_OPTION_AT, LB_OPTION_FROM,
+    LB_OPTION_SIGN,
     LB_OPTION_MAX_,
 };
 
@@ -44,9 +46,13 @@ struct lb_verb {
     int (*run)(struct lb_ctl *ctl); /* enum lb_exit */
     uint32_t options;   /* bits by enum lb_option, besides those that every verb takes */
     int max_args;       /* -1: any number */
+    uint32_t needs;     /* those of the options that have to be given */
+    bool text;          /* the last argument is words for the other side */
     const char *states; /* not NULL: needs an ID; a request in one of these states may be meant without one */
+    const char *which;  /* … of those that List gives for this word; NULL: the open ones */
     bool own;           /* … and only one's own */
-    bool asks;          /* … and only after a question */
+    bool (*fits)(const json_t *request); /* … and only if it says so; NULL: any */
+    const char *question; /* … and only after a yes to this, which ends before the duration */
 };
 
 struct lb_ctl {
@@ -55,6 +61,7 @@ struct lb_ctl {
     const char **directories;            /* --policy-directory, NULL-terminated; NULL: the host's */
     const char *const *args;             /* after the verb, NULL-terminated */
     char id[LB_ID_PRINTED_MAX];          /* the request that is meant; "" where the verb needs none */
+    const char *text;                    /* of a verb with words; NULL otherwise */
     struct lb_terminal out, err;
     int64_t now;
 };
@@ -68,6 +75,11 @@ static inline void lb_client_closep(struct lb_client **client)
 {
     lb_client_close(*client);
 }
+
+/* --- command.c: the verbs ----------------------------------------------------------------------------------------- */
+
+/* Reads the command line and runs its verb. `ctl` has its streams, the time and the socket. enum lb_exit. */
+int lb_ctl_run(struct lb_ctl *ctl, int argc, char **argv);
 
 /* --- call.c: the daemon ------------------------------------------------------------------------------------------- */
 
@@ -107,7 +119,8 @@ int64_t lb_ctl_now(void);
 /* The command line → ctl->options, directories and args. enum lb_exit. */
 int lb_ctl_read_options(struct lb_ctl *ctl, int argc, char **argv);
 
-/* Options that are not among those known here, or of a later version, are mistakes. enum lb_exit. */
+/* Options that are not among those known here, of a later version, too long for the daemon, or that the verb needs and
+ * has not got, are mistakes. enum lb_exit. */
 int lb_ctl_check_options(const struct lb_ctl *ctl, uint32_t known);
 
 /* A line of help for each of these. */
@@ -116,12 +129,16 @@ void lb_ctl_print_options(FILE *out, uint32_t which);
 /* --since, --until → µs since 1970; *ret is untouched where the option is absent. enum lb_exit. */
 int lb_ctl_option_time(const struct lb_ctl *ctl, enum lb_option option, int64_t *ret);
 
+/* --from → µs since 1970, no time that is over; *ret is untouched where it is absent. enum lb_exit. */
+int lb_ctl_option_from(const struct lb_ctl *ctl, int64_t *ret);
+
 /* --for → seconds; *ret is untouched where it is absent. enum lb_exit. */
 int lb_ctl_option_span(const struct lb_ctl *ctl, int64_t *ret);
 
 /* --- choose.c: the request that is meant -------------------------------------------------------------------------- */
 
-/* Sets ctl->id from the first argument, or from the one request that the verb fits. enum lb_exit. */
+/* Sets ctl->id from the first argument, or from the one request that the verb fits; ctl->text from the last argument of
+ * a verb with words. enum lb_exit. */
 int lb_ctl_choose(struct lb_ctl *ctl);
 
 /* --- follow.c: what happens from now on --------------------------------------------------------------------------- */
@@ -145,7 +162,7 @@ int lb_ctl_end_of_log(const struct lb_ctl *ctl, int64_t *ret);
 
 /*
  * Waits until ctl->id has left the states (a list of words), or timeout_ms are over (< 0: for ever), and gives the
- * request as it is then. enum lb_exit.
+ * request as it is then. What is said about it meanwhile is told on standard error. enum lb_exit.
  */
 int lb_ctl_await(struct lb_ctl *ctl, const char *states, int timeout_ms, json_t **ret);
 
@@ -155,8 +172,20 @@ int lb_ctl_await(struct lb_ctl *ctl, const char *states, int timeout_ms, json_t 
 const char *lb_show_state(const json_t *request);
 enum lb_colour lb_show_colour(const json_t *request);
 
-/* How long it is for, "8h"; returns buf, of LB_SPAN_MAX. */
+/* A window that was opened beforehand for whoever comes with its ticket: it has no engineer. */
+bool lb_show_is_window(const json_t *request);
+
+bool lb_show_is_emergency(const json_t *request);
+/* … that no approver has acknowledged yet. */
+bool lb_show_is_unseen(const json_t *request);
+
+/* How long it is for: "8h", and "8h more" where it asks more time for another one. Returns buf. */
+#define LB_SHOW_DURATION_MAX 40
 const char *lb_show_duration(const json_t *request, char *buf);
+
+/* "1 of 2 approvals" while more than one is needed, "" otherwise. Returns buf. */
+#define LB_SHOW_VOTES_MAX 64
+const char *lb_show_votes(const json_t *request, char *buf);
 
 /* "12 processes ended in 34 ms, nothing left"; "" while there is no receipt. Returns buf. */
 #define LB_SHOW_RECEIPT_MAX 128
@@ -171,6 +200,29 @@ bool lb_show_is_one_of(const char *word, const char *words);
 /* A table, a line a request (list.c). enum lb_exit. */
 int lb_list_print(const struct lb_ctl *ctl, const struct lb_terminal *terminal, const json_t *requests);
 
+/* --- act.c: doing something, and saying so ------------------------------------------------------------------------ */
+
+/* A line for a person; a program that asked for JSON gets the request alone. */
+void lb_act_say(const struct lb_ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Calls a method of Access that answers with the request, and sets ctl->id to it. What the daemon has to say besides
+ * goes to standard error, where it is seen also when the answer goes into a program. enum lb_exit. */
+int lb_act(struct lb_ctl *ctl, const char *method, json_t *parameters, json_t **ret);
+
+/* The last word: the request as JSON, or what was done to whom and where. */
+void lb_act_say_done(const struct lb_ctl *ctl, const char *done, const json_t *request, const char *rest);
+
+/* lb_act for ctl->id with the words of --note (or `note`), and lb_act_say_done. enum lb_exit. */
+int lb_act_once(struct lb_ctl *ctl, const char *method, const char *note, const char *done, const char *rest);
+
+/* " for 4h, until today 22:00" and the like, with what is not known yet said so. Returns buf. */
+#define LB_ACT_PERIOD_MAX 200
+const char *lb_act_period(const struct lb_ctl *ctl, const json_t *request, char *buf);
+
+/* Parameters with the time of --for and --from, where they are given. Takes the parameters (NULL is fine), which are
+ * freed on a mistake. enum lb_exit. */
+int lb_act_with_times(const struct lb_ctl *ctl, json_t *parameters, json_t **ret);
+
 /* --- the verbs ---------------------------------------------------------------------------------------------------- */
 
 int verb_list(struct lb_ctl *ctl);
@@ -179,6 +231,11 @@ int verb_sessions(struct lb_ctl *ctl);
 int verb_approve(struct lb_ctl *ctl);
 int verb_deny(struct lb_ctl *ctl);
 int verb_revoke(struct lb_ctl *ctl);
+int verb_ask(struct lb_ctl *ctl);
+int verb_answer(struct lb_ctl *ctl);
+int verb_grant(struct lb_ctl *ctl);
+int verb_acknowledge(struct lb_ctl *ctl);
+int verb_extend(struct lb_ctl *ctl);
 int verb_done(struct lb_ctl *ctl);
 int verb_withdraw(struct lb_ctl *ctl);
 int verb_request(struct lb_ctl *ctl);

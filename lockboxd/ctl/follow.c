@@ -90,12 +90,24 @@ struct await {
     json_t *request;
 };
 
+/* Words between approver and engineer: whoever waits should not have to look for them. */
+static void tell_words(const struct lb_ctl *ctl, const json_t *events)
+{
+    const json_t *event = NULL;
+    size_t i = 0;
+
+    json_array_foreach (events, i, event)
+        if (strcmp(lb_ctl_string(event, "event"), lb_event_names[LB_EVENT_MESSAGE]) == 0)
+            lb_ctl_fail(ctl, 0, "%s", lb_ctl_string(event, "message"));
+}
+
 static int await_step(struct lb_ctl *ctl, const json_t *events, void *userdata)
 {
     struct await *await = userdata;
     json_t *request = NULL;
     int r = lb_ctl_get(ctl, &request);
 
+    tell_words(ctl, events);
     if (r != LB_EXIT_DONE)
         return r;
     json_decref(await->request);

@@ -91,35 +91,44 @@ static int read_zone(const char *text, const struct tm *tm, int64_t usec, int64_
     return 0;
 }
 
-/* "-2h", "2h ago" → µs before now. */
-static int read_ago(const char *text, int64_t *ret)
+/* "-2h", "2h ago", "+2h", "in 2h" → µs from now, less than zero before it. */
+static int read_distance(const char *text, int64_t *ret)
 {
-    LB_FREE char *span = strdup(*text == '-' ? text + 1 : text);
-    char *ago = span ? strstr(span, " ago") : NULL;
-    int64_t usec = 0;
+    static const struct {
+        const char *before, *after;
+        int sign;
+    } forms[] = { { "-", "", -1 }, { "", " ago", -1 }, { "+", "", 1 }, { "in ", "", 1 } };
+    size_t n = strlen(text);
 
-    if (!span)
-        return -ENOMEM;
-    if (*text != '-' && (!ago || ago[4]))
-        return -EINVAL;
-    if (ago)
-        *ago = '\0';
-    if (lb_span_parse(span, &usec) < 0 || usec == LB_NEVER)
-        return -EINVAL;
-    *ret = usec;
-    return 0;
+    for (size_t i = 0; i < LB_ELEMENTS(forms); i++) {
+        size_t before = strlen(forms[i].before), after = strlen(forms[i].after);
+        LB_FREE char *span = NULL;
+        int64_t usec = 0;
+
+        if (n < before + after || strncmp(text, forms[i].before, before) != 0 ||
+            strcmp(text + n - after, forms[i].after) != 0)
+            continue;
+        span = strndup(text + before, n - before - after);
+        if (!span || lb_span_parse(span, &usec) < 0 || usec == LB_NEVER)
+            continue;
+        *ret = forms[i].sign * usec;
+        return 0;
+    }
+    return -EINVAL;
 }
 
 int lb_human_time_parse(const char *text, int64_t now, int64_t *ret)
 {
-    int64_t usec = 0;
+    int64_t usec = 0, moment = 0;
     struct tm tm;
     const char *clock = NULL, *zone = NULL;
 
     if (!text || !*text)
         return -EINVAL;
-    if (read_ago(text, &usec) == 0) {
-        *ret = now - usec;
+    if (read_distance(text, &usec) == 0) {
+        if (__builtin_add_overflow(now, usec, &moment))
+            return -EINVAL;
+        *ret = moment;
         return 0;
     }
     clock = read_day(text, now, &tm);

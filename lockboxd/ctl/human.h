@@ -10,7 +10,8 @@
 
 /*
  * What a person types, or RFC 3339 → µs since 1970: "2024-05-03T18:00:00Z", "2024-05-03 18:00", "2024-05-03", "18:00",
- * "today", "yesterday 18:00", "-2h", "2h ago"; without a zone it is the reader's. -EINVAL; *ret untouched then.
+ * "today", "yesterday 18:00", "-2h", "2h ago", "+2h", "in 2h"; without a zone it is the reader's. -EINVAL; *ret
+ * untouched then.
  */
 int lb_human_time_parse(const char *text, int64_t now, int64_t *ret);
 

@@ -15,8 +15,10 @@ static const char *time_that_matters(const json_t *request, int64_t now, char *b
 {
     static const struct {
         const char *states, *key, *label;
+        bool coming; /* matters only while it is yet to come */
     } times[] = {
         { "review pending", "decide_by", "by " },
+        { "approved", "not_before", "from ", true },
         { "approved", "use_by", "use by " },
         { "active paused ending", "not_after", "until " },
         { NULL, "closed_at", "" },
@@ -25,13 +27,24 @@ static const char *time_that_matters(const json_t *request, int64_t now, char *b
     const char *state = lb_ctl_string(request, "state");
     char time[LB_HUMAN_MAX];
 
-    for (size_t i = 0; i < LB_ELEMENTS(times); i++)
-        if ((!times[i].states || lb_show_is_one_of(state, times[i].states)) && lb_ctl_time(request, times[i].key)) {
-            lb_human_time(lb_ctl_time(request, times[i].key), now, time);
-            snprintf(buf, LB_HUMAN_MAX, "%s%.40s", times[i].label, time);
-            return buf;
-        }
+    for (size_t i = 0; i < LB_ELEMENTS(times); i++) {
+        int64_t at = lb_ctl_time(request, times[i].key);
+        if (!at || (times[i].coming && at <= now) || (times[i].states && !lb_show_is_one_of(state, times[i].states)))
+            continue;
+        lb_human_time(at, now, time);
+        snprintf(buf, LB_HUMAN_MAX, "%s%.40s", times[i].label, time);
+        return buf;
+    }
     return strcpy(buf, "");
+}
+
+/* An emergency is seen among a hundred others, and stays red until an approver has seen it, too. */
+static struct lb_cell state_cell(const json_t *request, char *buf, size_t size)
+{
+    if (!lb_show_is_emergency(request))
+        return (struct lb_cell){ lb_show_state(request), lb_show_colour(request) };
+    snprintf(buf, size, "%s, emergency", lb_show_state(request));
+    return (struct lb_cell){ buf, lb_show_is_unseen(request) ? LB_COLOUR_RED : lb_show_colour(request) };
 }
 
 int lb_list_print(const struct lb_ctl *ctl, const struct lb_terminal *terminal, const json_t *requests)
@@ -44,13 +57,13 @@ int lb_list_print(const struct lb_ctl *ctl, const struct lb_terminal *terminal, 
     const json_t *request = NULL;
     size_t i = 0;
     int r = table ? 0 : -ENOMEM;
-    char span[LB_SPAN_MAX], time[LB_HUMAN_MAX];
+    char span[LB_SHOW_DURATION_MAX], time[LB_HUMAN_MAX], state[64];
 
     json_array_foreach (requests, i, request) {
         const struct lb_cell cells[] = {
             { lb_ctl_string(request, "id"), LB_COLOUR_BOLD },
-            { lb_show_state(request), lb_show_colour(request) },
-            { lb_ctl_string(request, "engineer"), LB_COLOUR_NONE },
+            state_cell(request, state, sizeof(state)),
+            { lb_show_is_window(request) ? "(with the ticket)" : lb_ctl_string(request, "engineer"), LB_COLOUR_NONE },
             { lb_ctl_string(request, "account"), LB_COLOUR_NONE },
             { lb_ctl_string(request, "ticket"), LB_COLOUR_NONE },
             { lb_ctl_string(request, "reason"), LB_COLOUR_NONE },
@@ -135,9 +148,10 @@ struct screen {
     json_t *reply; /* what was last drawn */
 };
 
+/* Something new for somebody to decide, or to see. */
 static bool is_new_request(const json_t *event)
 {
-    return lb_show_is_one_of(lb_ctl_string(event, "event"), "review requested emergency");
+    return lb_show_is_one_of(lb_ctl_string(event, "event"), "review requested reviewed emergency");
 }
 
 static void draw_head(const struct lb_ctl *ctl, const json_t *events)

@@ -6,12 +6,14 @@
 #include "lockboxd/ctl/human.h"
 #include "policy/deadline.h"
 #include "policy/span.h"
+#include "policy/text.h"
 
 /* getopt's values for long options, beyond every character. */
 #define LONG 256
 
 static const struct {
     const char *name, *value, *help; /* no help: of a later version */
+    size_t max;                      /* bytes that the daemon keeps; 0: it is no text of a person's */
 } options[LB_OPTION_MAX_] = {
     [LB_OPTION_HELP] = { "help", NULL, "show this help, or that of a command" },
     [LB_OPTION_VERSION] = { "version", NULL, "show the version" },
@@ -24,21 +26,22 @@ static const struct {
     [LB_OPTION_ALL] = { "all", NULL, "every one there is" },
     [LB_OPTION_ACCOUNT] = { "account", "NAME", "the gated account" },
     [LB_OPTION_ENGINEER] = { "engineer", "NAME", "the engineer" },
-    [LB_OPTION_TICKET] = { "ticket", "ID", "the support ticket" },
+    [LB_OPTION_TICKET] = { "ticket", "ID", "the support ticket", LB_TICKET_MAX },
     [LB_OPTION_STATE] = { "state", "STATE", "pending, approved, active, denied, ..." },
     [LB_OPTION_SINCE] = { "since", "TIME", "not before: 2024-05-03 18:00, 18:00, yesterday, -2h" },
     [LB_OPTION_UNTIL] = { "until", "TIME", "not after" },
     [LB_OPTION_FOLLOW] = { "follow", NULL, "go on as things happen" },
     [LB_OPTION_FOR] = { "for", "SPAN", "how long: 4h, 30min, 1h 30min" },
-    [LB_OPTION_NOTE] = { "note", "TEXT", "words that are kept with it" },
-    [LB_OPTION_REASON] = { "reason", "TEXT", "why access is needed" },
+    [LB_OPTION_NOTE] = { "note", "TEXT", "words that are kept with it", LB_NOTE_MAX },
+    [LB_OPTION_REASON] = { "reason", "TEXT", "why access is needed", LB_REASON_MAX },
     [LB_OPTION_SCOPE] = { "scope", "SCOPE", "what for: login (the default), root, or a name of the policy" },
     [LB_OPTION_WAIT] = { "wait", NULL, "until somebody has decided; 0 only if access was given" },
     [LB_OPTION_SERVICE] = { "service", "NAME", "the PAM service: sshd (the default), login, sudo, ..." },
     [LB_OPTION_RHOST] = { "rhost", "ADDRESS", "where the login comes from; local without it" },
     [LB_OPTION_KEY] = { "key", "KINDS", "what was proven: plain, certificate, hardware, or several with commas" },
     [LB_OPTION_IDENTITY] = { "identity", "KEYID", "the certificate's Key ID" },
-    [LB_OPTION_FROM] = { "from", "TIME", NULL },
+    [LB_OPTION_AT] = { "at", "TIME", "as if it were then: 2024-05-03 18:00, 18:00, tomorrow 09:00" },
+    [LB_OPTION_FROM] = { "from", "TIME", "access begins then: tomorrow 09:00, 2024-05-03 18:00, +2h" },
     [LB_OPTION_SIGN] = { "sign", "KEY", NULL },
 };
 
@@ -90,6 +93,26 @@ int lb_ctl_read_options(struct lb_ctl *ctl, int argc, char **argv)
     return r;
 }
 
+/* The daemon would cut it; whoever wrote it should know what is read. */
+static int check_length(const struct lb_ctl *ctl, int option)
+{
+    size_t n = strlen(ctl->options[option]);
+
+    if (!options[option].max || n <= options[option].max)
+        return LB_EXIT_DONE;
+    return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--%s has %zu bytes, and at most %zu are kept: say it shorter",
+                       options[option].name, n, options[option].max);
+}
+
+static int check_needed(const struct lb_ctl *ctl)
+{
+    for (int i = 0; i < LB_OPTION_MAX_; i++)
+        if (ctl->verb->needs & UINT32_C(1) << i && !(ctl->options[i] && *ctl->options[i]))
+            return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s needs --%s %s; see: lockboxctl %s --help", ctl->verb->name,
+                               options[i].name, options[i].value, ctl->verb->name);
+    return LB_EXIT_DONE;
+}
+
 int lb_ctl_check_options(const struct lb_ctl *ctl, uint32_t known)
 {
     for (int i = 0; i < LB_OPTION_MAX_; i++) {
@@ -100,8 +123,10 @@ int lb_ctl_check_options(const struct lb_ctl *ctl, uint32_t known)
                                options[i].name, ctl->verb->name);
         if (!options[i].help)
             return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--%s: not supported by this version", options[i].name);
+        if (check_length(ctl, i) != LB_EXIT_DONE)
+            return LB_EXIT_USAGE;
     }
-    return LB_EXIT_DONE;
+    return check_needed(ctl);
 }
 
 int lb_ctl_option_time(const struct lb_ctl *ctl, enum lb_option option, int64_t *ret)
@@ -110,8 +135,25 @@ int lb_ctl_option_time(const struct lb_ctl *ctl, enum lb_option option, int64_t 
 
     if (!text || lb_human_time_parse(text, ctl->now, ret) == 0)
         return LB_EXIT_DONE;
-    return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--%s %s: a time is 2024-05-03 18:00, 2024-05-03, 18:00, yesterday, -2h",
+    return lb_ctl_fail(ctl, LB_EXIT_USAGE,
+                       "--%s %s: a time is 2024-05-03 18:00, 2024-05-03, 18:00, yesterday, -2h, +2h",
                        options[option].name, text);
+}
+
+/* "18:00", typed during that minute, still means now. */
+int lb_ctl_option_from(const struct lb_ctl *ctl, int64_t *ret)
+{
+    const char *text = ctl->options[LB_OPTION_FROM];
+    int64_t usec = ctl->now;
+    int r = lb_ctl_option_time(ctl, LB_OPTION_FROM, &usec);
+    char distance[LB_HUMAN_MAX];
+
+    if (r == LB_EXIT_DONE && usec <= ctl->now - 60 * LB_USEC_PER_SEC)
+        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--from %s: that was %s; a time to come is tomorrow 09:00, "
+                           "2024-05-03 18:00, +2h", text, lb_human_distance(usec, ctl->now, distance));
+    if (r == LB_EXIT_DONE && text)
+        *ret = usec;
+    return r;
 }
 
 int lb_ctl_option_span(const struct lb_ctl *ctl, int64_t *ret)

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "lockboxd/ctl/ctl.h"
 #include "lockboxd/ctl/terms.h"
 #include "lockboxd/people.h"
 #include "lockboxd/policy_files.h"
+#include "policy/deadline.h"
+#include "policy/shadow.h"
+#include "policy/week.h"
 
 static void ruleset_freep(struct lb_ruleset **set)
 {
@@ -47,13 +51,39 @@ static int load(const struct lb_ctl *ctl, const char *const *files, struct lb_ru
     return LB_EXIT_FAILED;
 }
 
+struct shadows {
+    const struct lb_ctl *ctl;
+    size_t n;
+    bool oom;
+};
+
+static void tell_shadow(void *userdata, const struct lb_rule *rule, const struct lb_rule *by)
+{
+    struct shadows *shadows = userdata;
+    LB_FREE char *line = NULL;
+
+    shadows->n++;
+    if (asprintf(&line, "%s: never matches: %s always decides first", rule->path, by->path) < 0) {
+        line = NULL;
+        shadows->oom = true;
+        return;
+    }
+    lb_terminal_write_lines(&shadows->ctl->err, "", "", line);
+}
+
 int verb_policy_check(struct lb_ctl *ctl)
 {
     LB_CLEANUP(ruleset_freep) struct lb_ruleset *set = NULL;
+    struct shadows shadows = { .ctl = ctl };
     int r = load(ctl, ctl->args, &set);
 
     if (r != LB_EXIT_DONE)
         return r;
+    lb_rules_shadowed(set, tell_shadow, &shadows);
+    if (shadows.oom)
+        return lb_ctl_lost(ctl, -ENOMEM);
+    if (shadows.n > 0)
+        return LB_EXIT_FAILED;
     fprintf(ctl->out.out, "The policy is good: %zu rule%s.\n", set->n, set->n == 1 ? "" : "s");
     if (set->n == 0)
         fputs("Without a rule every gated login needs an approval, by the defaults.\n", ctl->out.out);
@@ -111,23 +141,28 @@ static int read_account(const struct lb_ctl *ctl, const struct lb_ruleset *set, 
     return LB_EXIT_DONE;
 }
 
+#define WHEN_MAX 32
+
 struct explanation {
     const struct lb_ctl *ctl;
     const struct lb_facts *facts;
+    char at[WHEN_MAX], when[WHEN_MAX]; /* the time that is asked about: RFC 3339, and as Time= says it */
     struct lb_table *table;
     json_t *rules;
     int r;
 };
 
 /* What the login has for this key. */
-static const char *fact(const struct lb_ctl *ctl, const struct lb_facts *facts, const char *key)
+static const char *fact(const struct explanation *e, const char *key)
 {
+    const struct lb_ctl *ctl = e->ctl;
+    const struct lb_facts *facts = e->facts;
     const struct {
         const char *key, *value;
     } known[] = {
         { "Account", facts->account }, { "Service", facts->service }, { "Scope", facts->scope },
         { "RemoteHost", *facts->rhost ? facts->rhost : "local" },     { "Key", ctl->options[LB_OPTION_KEY] },
-        { "Identity", facts->identity },
+        { "Identity", facts->identity }, { "Time", e->when },
     };
 
     for (size_t i = 0; i < LB_ELEMENTS(known); i++)
@@ -141,7 +176,7 @@ static void explain_row(void *userdata, const struct lb_rule *rule, const char *
     struct explanation *e = userdata;
     LB_FREE char *why = NULL;
 
-    if (key && asprintf(&why, "%s=%s does not fit %s", key, pattern, fact(e->ctl, e->facts, key)) < 0)
+    if (key && asprintf(&why, "%s=%s does not fit %s", key, pattern, fact(e, key)) < 0)
         why = NULL;
     const struct lb_cell cells[] = {
         { rule->path, key ? LB_COLOUR_DIM : LB_COLOUR_BOLD },
@@ -158,10 +193,10 @@ static int print_json(const struct explanation *e, const struct lb_verdict *verd
 {
     const struct lb_facts *facts = e->facts;
     LB_JSON json_t *value = json_pack(
-        "{s:{s:s, s:s, s:s, s:s, s:s*, s:s*}, s:O, s:s*, s:s, s:s*, s:o}",
+        "{s:{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s}, s:O, s:s*, s:s, s:s*, s:o}",
         "login", "account", facts->account, "service", facts->service, "scope", facts->scope, "rhost", facts->rhost,
         "key", e->ctl->options[LB_OPTION_KEY], "identity", facts->identity,
-        "rules", e->rules, "decides", verdict->rule ? verdict->rule->path : NULL,
+        "at", e->at, "rules", e->rules, "decides", verdict->rule ? verdict->rule->path : NULL,
         "action", lb_action_names[verdict->action], "description", verdict->rule ? verdict->rule->description : NULL,
         "terms", lb_terms_json(verdict->terms));
 
@@ -189,14 +224,44 @@ static int print_text(const struct explanation *e, const struct lb_verdict *verd
     return LB_EXIT_DONE;
 }
 
-static int explain(const struct lb_ctl *ctl, const struct lb_ruleset *set, const struct lb_facts *facts)
+/* The time that the rules are asked about, as the daemon will see it: in the zone of this host, not in the reader's. */
+static int read_time(const struct lb_ctl *ctl, time_t *ret, struct lb_facts *facts)
+{
+    int64_t at = ctl->now;
+    struct tm local;
+    int r = lb_ctl_option_time(ctl, LB_OPTION_AT, &at);
+
+    if (r != LB_EXIT_DONE)
+        return r;
+    *ret = (time_t)(at / LB_USEC_PER_SEC);
+    unsetenv("TZ");
+    tzset();
+    if (!localtime_r(ret, &local))
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "the time is none that a calendar has");
+    facts->weekday = (local.tm_wday + 6) % 7; /* from Sunday to Monday */
+    facts->minute = local.tm_hour * 60 + local.tm_min;
+    return LB_EXIT_DONE;
+}
+
+static void write_time(struct explanation *e, time_t time)
+{
+    struct tm utc;
+
+    if (gmtime_r(&time, &utc))
+        strftime(e->at, sizeof(e->at), "%Y-%m-%dT%H:%M:%SZ", &utc);
+    snprintf(e->when, sizeof(e->when), "%s %02d:%02d", lb_week_days[e->facts->weekday], e->facts->minute / 60,
+             e->facts->minute % 60);
+}
+
+static int explain(const struct lb_ctl *ctl, const struct lb_ruleset *set, const struct lb_facts *facts, time_t time)
 {
     static const struct lb_column columns[] = { { NULL, false, 0 }, { NULL, false, 0 }, { NULL, false, 0 } };
     LB_TABLE struct lb_table *table = lb_table_new(&ctl->out, columns, LB_ELEMENTS(columns));
     LB_JSON json_t *rules = json_array();
-    struct explanation e = { ctl, facts, table, rules, 0 };
+    struct explanation e = { ctl, facts, "", "", table, rules, 0 };
     struct lb_verdict verdict = lb_rules_decide(set, facts);
 
+    write_time(&e, time);
     if (table && rules)
         lb_rules_explain(set, facts, explain_row, &e);
     if (!table || !rules || e.r < 0)
@@ -220,6 +285,7 @@ int verb_policy_explain(struct lb_ctl *ctl)
         .rhost = option_or(ctl, LB_OPTION_RHOST, ""),
         .identity = ctl->options[LB_OPTION_IDENTITY],
     };
+    time_t time = 0;
     int r = LB_EXIT_DONE;
 
     if (strcmp(facts.rhost, "local") == 0)
@@ -227,6 +293,8 @@ int verb_policy_explain(struct lb_ctl *ctl)
     if (facts.identity && !ctl->options[LB_OPTION_KEY])
         ctl->options[LB_OPTION_KEY] = "certificate"; /* nothing else has a Key ID */
     r = read_proof(ctl, &facts.proof);
+    if (r == LB_EXIT_DONE)
+        r = read_time(ctl, &time, &facts);
     if (r == LB_EXIT_DONE && !ctl->options[LB_OPTION_ACCOUNT])
         r = lb_ctl_fail(ctl, LB_EXIT_USAGE, "whose login? lockboxctl policy explain --account NAME");
     if (r == LB_EXIT_DONE)
@@ -237,5 +305,5 @@ int verb_policy_explain(struct lb_ctl *ctl)
         return r;
     facts.account = account;
     facts.groups = groups;
-    return explain(ctl, set, &facts);
+    return explain(ctl, set, &facts, time);
 }

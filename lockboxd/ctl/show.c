@@ -13,8 +13,9 @@
 static const struct {
     const char *state, *shown;
     enum lb_colour colour;
+    const char *waits_for;
 } states[] = {
-    { "review", "Vendor's review", LB_COLOUR_YELLOW },
+    { "review", "Vendor reviews", LB_COLOUR_YELLOW, "waits for the vendor's own approver" },
     { "pending", "Action needed", LB_COLOUR_YELLOW },
     { "approved", "Approved", LB_COLOUR_GREEN },
     { "active", "Active", LB_COLOUR_GREEN },
@@ -34,14 +35,28 @@ static const struct {
 static const struct {
     const char *states;
     bool own;
-    const char *label, *verb;
+    const char *label, *verb, *args;
+    const char *only_with; /* a member that the request must have; NULL: none */
 } steps[] = {
-    { "review pending", false, "To approve", "approve" },
-    { "review pending", false, "To deny", "deny" },
-    { "review pending approved", true, "To take it back", "withdraw" },
-    { "active paused", true, "To hand it back", "done" },
-    { "approved active paused ending", false, "To stop it", "revoke" },
+    { "review pending", false, "To approve", "approve", "", NULL },
+    { "review pending", false, "To deny", "deny", "", NULL },
+    { "review pending", false, "To ask", "ask", " 'TEXT'", "engineer" },
+    { "review pending approved active paused", true, "To answer", "answer", " 'TEXT'", "messages" },
+    { "review pending approved", true, "To take it back", "withdraw", "", NULL },
+    { "active paused", true, "To get more time", "extend", " --for TIME", NULL },
+    { "active paused", true, "To hand it back", "done", "", NULL },
+    { "approved active paused ending", false, "To stop it", "revoke", "", NULL },
 };
+
+/* What each decision is called. */
+static const struct {
+    const char *decision, *shown;
+} decisions[] = { { "approve", "Approved" }, { "deny", "Denied" }, { "acknowledge", "Acknowledged" } };
+
+/* In whose name it was taken: by the stage, else by the role. */
+static const struct {
+    const char *role, *shown;
+} roles[] = { { "internal", " for the vendor" }, { "customer", " for the customer" }, { "root", " as root" } };
 
 bool lb_show_is_one_of(const char *word, const char *words)
 {
@@ -79,13 +94,48 @@ enum lb_colour lb_show_colour(const json_t *request)
     return LB_COLOUR_NONE;
 }
 
+bool lb_show_is_window(const json_t *request)
+{
+    return strcmp(lb_ctl_string(request, "basis"), lb_basis_names[LB_BASIS_PREAPPROVED]) == 0 &&
+           !*lb_ctl_string(request, "grant");
+}
+
+bool lb_show_is_emergency(const json_t *request)
+{
+    return strcmp(lb_ctl_string(request, "basis"), lb_basis_names[LB_BASIS_EMERGENCY]) == 0;
+}
+
+bool lb_show_is_unseen(const json_t *request)
+{
+    return lb_show_is_emergency(request) && !*lb_ctl_string(request, "acknowledged_at");
+}
+
 const char *lb_show_duration(const json_t *request, char *buf)
 {
     int64_t seconds = lb_ctl_int(request, "duration");
-
     bool never = json_is_null(json_object_get(request, "duration")) || seconds > INT64_MAX / LB_USEC_PER_SEC;
 
-    return lb_span_format(never ? LB_NEVER : seconds * LB_USEC_PER_SEC, buf, LB_SPAN_MAX);
+    char span[LB_SPAN_MAX];
+
+    lb_span_format(never ? LB_NEVER : seconds * LB_USEC_PER_SEC, span, sizeof(span));
+    snprintf(buf, LB_SHOW_DURATION_MAX, "%s%s", span, *lb_ctl_string(request, "extends") ? " more" : "");
+    return buf;
+}
+
+const char *lb_show_votes(const json_t *request, char *buf)
+{
+    const char *stage = lb_ctl_string(request, "stage");
+    int64_t votes = 0, quorum = lb_ctl_int(request, "quorum");
+    const json_t *item = NULL;
+    size_t i = 0;
+
+    json_array_foreach (json_object_get(request, "approvals"), i, item)
+        votes += strcmp(lb_ctl_string(item, "stage"), stage) == 0 &&
+                 strcmp(lb_ctl_string(item, "decision"), "approve") == 0;
+    *buf = '\0';
+    if (is_in(request, "pending") && quorum > 1)
+        snprintf(buf, LB_SHOW_VOTES_MAX, "%" PRId64 " of %" PRId64 " approvals", votes, quorum);
+    return buf;
 }
 
 const char *lb_show_receipt(const json_t *request, char *buf)
@@ -95,7 +145,7 @@ const char *lb_show_receipt(const json_t *request, char *buf)
 
     if (is_in(request, "ending") && left)
         snprintf(buf, LB_SHOW_RECEIPT_MAX, "%" PRId64 " processes do not end; lockboxd goes on trying", left);
-    else if (is_in(request, "completed ended revoked"))
+    else if (end && is_in(request, "completed ended revoked"))
         snprintf(buf, LB_SHOW_RECEIPT_MAX, "%" PRId64 " process%s ended in %" PRId64 " ms, nothing left", killed,
                  killed == 1 ? "" : "es", lb_ctl_int(end, "ms"));
     else
@@ -140,17 +190,44 @@ static void moment(struct card *card, const char *label, const json_t *object, c
         line(card, label, LB_COLOUR_NONE, "%s", lb_human_moment(lb_ctl_time(object, key), card->ctl->now, buf));
 }
 
+static void state(struct card *card, const json_t *request)
+{
+    const char *waits_for = NULL;
+    char votes[LB_SHOW_VOTES_MAX];
+
+    for (size_t i = 0; i < LB_ELEMENTS(states); i++)
+        if (is_in(request, states[i].state))
+            waits_for = states[i].waits_for;
+    lb_show_votes(request, votes);
+    line(card, "State", lb_show_colour(request), "%s%s%s%s%s", lb_show_state(request), waits_for ? ": " : "",
+         waits_for ? waits_for : "", *votes ? ", " : "", votes);
+    if (lb_show_is_unseen(request))
+        line(card, "Emergency", LB_COLOUR_RED, "nobody was asked; not acknowledged: lockboxctl acknowledge %s",
+             lb_ctl_string(request, "id"));
+    else if (lb_show_is_emergency(request))
+        moment(card, "Acknowledged", request, "acknowledged_at");
+}
+
+static void who(struct card *card, const json_t *request)
+{
+    const char *key = lb_ctl_string(request, "key");
+
+    if (lb_show_is_window(request))
+        line(card, "Engineer", LB_COLOUR_BOLD, "whoever comes with the ticket while it is open");
+    else
+        line(card, "Engineer", LB_COLOUR_BOLD, "%s%s%s%s", lb_ctl_string(request, "engineer"), *key ? " (" : "", key,
+             *key ? ")" : "");
+}
+
 /* What distinguishes this request from the one that it is not. */
 static void who_and_where(struct card *card, const json_t *request)
 {
     static const char *const read_closely[] = { "engineer", "account", "ticket", "reason" };
-    const char *key = lb_ctl_string(request, "key"), *rhost = lb_ctl_string(request, "rhost");
-    const char *tty = lb_ctl_string(request, "tty");
+    const char *rhost = lb_ctl_string(request, "rhost"), *tty = lb_ctl_string(request, "tty");
 
     line(card, "Request", LB_COLOUR_BOLD, "%s", lb_ctl_string(request, "id"));
-    line(card, "State", lb_show_colour(request), "%s", lb_show_state(request));
-    line(card, "Engineer", LB_COLOUR_BOLD, "%s%s%s%s", lb_ctl_string(request, "engineer"), *key ? " (" : "", key,
-         *key ? ")" : "");
+    state(card, request);
+    who(card, request);
     line(card, "Account", LB_COLOUR_BOLD, "%s@%s", lb_ctl_string(request, "account"), lb_ctl_string(request, "host"));
     line(card, "Login", LB_COLOUR_NONE, "%s, scope %s%s%s%s%s", lb_ctl_string(request, "service"),
          lb_ctl_string(request, "scope"), *rhost ? ", from " : "", rhost, *tty ? ", on " : "", tty);
@@ -163,9 +240,27 @@ static void who_and_where(struct card *card, const json_t *request)
                  read_closely[i]);
 }
 
+/* The requests that it has to do with. */
+static void links(struct card *card, const json_t *request)
+{
+    static const struct {
+        const char *label, *key, *what;
+    } linked[] = {
+        { "Extends", "extends", "the access that it asks more time for" },
+        { "Window", "grant", "opened beforehand; it let the engineer in" },
+        { "Previous", "previous", "" },
+    };
+
+    for (size_t i = 0; i < LB_ELEMENTS(linked); i++) {
+        const char *value = lb_ctl_string(request, linked[i].key);
+        line(card, linked[i].label, LB_COLOUR_NONE, "%s%s%s%s", value, *value && *linked[i].what ? " (" : "",
+             *value ? linked[i].what : "", *value && *linked[i].what ? ")" : "");
+    }
+}
+
 static void when(struct card *card, const json_t *request)
 {
-    char span[LB_SPAN_MAX];
+    char span[LB_SHOW_DURATION_MAX];
     bool waiting = is_in(request, "review pending");
 
     moment(card, "Asked", request, "requested_at");
@@ -174,12 +269,30 @@ static void when(struct card *card, const json_t *request)
         moment(card, "Decide by", request, "decide_by");
     if (is_in(request, "approved"))
         moment(card, "Use by", request, "use_by");
-    moment(card, "Began", request, "not_before");
+    moment(card, lb_ctl_time(request, "not_before") > card->ctl->now ? "Begins" : "Began", request, "not_before");
     if (is_in(request, "active paused"))
         moment(card, "Ends", request, "not_after");
     line(card, "Rule", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "rule"));
     line(card, "Basis", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "basis"));
-    line(card, "Previous", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "previous"));
+}
+
+/* "today 18:00 by bob for the customer, evidence local: as agreed" */
+static void decision(struct card *card, const json_t *approval)
+{
+    const char *note = lb_ctl_string(approval, "note"), *evidence = lb_ctl_string(approval, "evidence");
+    const char *stage = lb_ctl_string(approval, "stage"), *label = "Decided", *in_the_name = "";
+    const char *role = *stage ? stage : lb_ctl_string(approval, "role");
+    char buf[LB_HUMAN_MAX];
+
+    for (size_t i = 0; i < LB_ELEMENTS(decisions); i++)
+        if (strcmp(decisions[i].decision, lb_ctl_string(approval, "decision")) == 0)
+            label = decisions[i].shown;
+    for (size_t i = 0; i < LB_ELEMENTS(roles); i++)
+        if (strcmp(roles[i].role, role) == 0)
+            in_the_name = roles[i].shown;
+    line(card, label, LB_COLOUR_NONE, "%s by %s%s%s%s%s%s",
+         lb_human_time(lb_ctl_time(approval, "at"), card->ctl->now, buf), lb_ctl_string(approval, "approver"),
+         in_the_name, *evidence ? ", evidence " : "", evidence, *note ? ": " : "", note);
 }
 
 static void what_was_said(struct card *card, const json_t *request)
@@ -188,13 +301,8 @@ static void what_was_said(struct card *card, const json_t *request)
     size_t i = 0;
     char buf[LB_HUMAN_MAX];
 
-    json_array_foreach (json_object_get(request, "approvals"), i, item) {
-        const char *note = lb_ctl_string(item, "note"), *evidence = lb_ctl_string(item, "evidence");
-        bool denied = strcmp(lb_ctl_string(item, "decision"), "deny") == 0;
-        line(card, denied ? "Denied" : "Approved", LB_COLOUR_NONE, "%s by %s%s%s%s%s",
-             lb_human_time(lb_ctl_time(item, "at"), card->ctl->now, buf), lb_ctl_string(item, "approver"),
-             *evidence ? ", evidence " : "", evidence, *note ? ": " : "", note);
-    }
+    json_array_foreach (json_object_get(request, "approvals"), i, item)
+        decision(card, item);
     json_array_foreach (json_object_get(request, "messages"), i, item)
         line(card, "Message", LB_COLOUR_NONE, "%s from %s: %s",
              lb_human_time(lb_ctl_time(item, "at"), card->ctl->now, buf), lb_ctl_string(item, "from"),
@@ -228,8 +336,10 @@ static void what_to_do(struct card *card, const json_t *request)
     bool own = geteuid() != 0 && lb_ctl_int(request, "uid") == geteuid();
 
     for (size_t i = 0; i < LB_ELEMENTS(steps); i++)
-        if (steps[i].own == own && is_in(request, steps[i].states))
-            line(card, steps[i].label, LB_COLOUR_NONE, "lockboxctl %s %s", steps[i].verb, lb_ctl_string(request, "id"));
+        if (steps[i].own == own && is_in(request, steps[i].states) &&
+            (!steps[i].only_with || json_object_get(request, steps[i].only_with)))
+            line(card, steps[i].label, LB_COLOUR_NONE, "lockboxctl %s %s%s", steps[i].verb,
+                 lb_ctl_string(request, "id"), steps[i].args);
 }
 
 int lb_show_request(const struct lb_ctl *ctl, const json_t *request)
@@ -242,6 +352,7 @@ int lb_show_request(const struct lb_ctl *ctl, const json_t *request)
         return lb_ctl_lost(ctl, -ENOMEM);
     who_and_where(&card, request);
     when(&card, request);
+    links(&card, request);
     what_was_said(&card, request);
     what_was_done(&card, request);
     what_to_do(&card, request);

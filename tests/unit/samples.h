@@ -27,6 +27,7 @@ static inline struct lb_event sample_event(int kind, int64_t after)
         .rule = "20-vendor.policy", .duration = 4 * HOUR, .entitled = root, .approver = "bob", .role = "customer",
         .stage = "customer", .evidence = "host", .from = "bob", .session = 12, .pid = 4001, .pid_started = 88000,
         .by = "bob", .warning = 15 * MINUTE, .left_usec = HOUR, .killed = 3, .ms = 9,
+        .grant = kind == LB_EVENT_PREAPPROVED ? "GRNT-0001" : NULL, .extends = kind == LB_EVENT_ADDED ? "MORE-0001" : NULL,
         .terms = { .ticket = LB_NEED_OPTIONAL, .reason = LB_NEED_REQUIRED, .expire_after = 12 * HOUR, .max_pending = 5,
                    .customer = root, .quorum = 1, .duration = 8 * HOUR, .max_duration = 12 * HOUR, .use_by = 24 * HOUR,
                    .warn = { 15 * MINUTE, 5 * MINUTE, 1 * MINUTE }, .max_sessions = 10, .exclusive = true },
@@ -80,11 +81,13 @@ static inline char *sample_text(const struct lb_request *r)
     if (!out || (r && (!a || !b)))
         abort();
     if (r) {
-        const struct lb_deadline d[] = { r->decide_by, r->use_by, r->not_after };
+        const struct lb_deadline d[] = { r->decide_by, r->begin_at, r->use_by, r->not_after };
 
-        fprintf(out, "%s %s %lld", a, b, (long long)r->warned);
+        fprintf(out, "%s %s %lld %lld", a, b, (long long)r->warned, (long long)r->extensions);
         for (size_t i = 0; i < LB_ELEMENTS(d); i++)
             fprintf(out, " %lld/%lld/%lld", (long long)d[i].wall, (long long)d[i].boot, (long long)d[i].boot_id);
+        for (char **name = r->reviewers; name && *name; name++)
+            fprintf(out, " %s", *name);
         for (char **name = r->entitled; name && *name; name++)
             fprintf(out, " %s", *name);
     }

@@ -45,7 +45,8 @@ static void test_every_state(void **state)
 {
     static const struct { int verdict; const char *message; } wanted[LB_STATE_MAX_] = {
         [LB_STATE_REVIEW] = { LB_ANSWER_WAITING,
-            "Request 7F3K-9QXM for root on appliance is pending: the customer decides until Tue 22 Sep 02:13 UTC (in 11h).\n"
+            "Request 7F3K-9QXM for root on appliance is pending: the vendor's own approver decides first, then the "
+            "customer, until Tue 22 Sep 02:13 UTC (in 11h).\n"
             "Engineer eng@vendor.example, ticket CASE-1234, asked for 4h." },
         [LB_STATE_PENDING] = { LB_ANSWER_WAITING,
             "Request 7F3K-9QXM for root on appliance is pending: the customer decides until Tue 22 Sep 02:13 UTC (in 11h).\n"
@@ -211,8 +212,45 @@ static void test_moved_clock(void **state)
     (void)state;
     now.wall -= 10 * 365 * 24 * HOUR;
     lb_answer_request(&a, r, NULL, &now);
-    assert_int_equal(a.remaining, 3 * HOUR + 2 * LB_USEC_PER_SEC);
+    assert_int_equal(a.remaining, 11 * HOUR + 2 * LB_USEC_PER_SEC); /* eight of them may still be added */
     lb_request_free(r);
+}
+
+/* Approved for later: nobody comes in before, and everybody is told when. */
+static void test_not_yet(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_PENDING);
+    struct lb_event e = sample_event(LB_EVENT_APPROVED, 0);
+
+    (void)state;
+    e.not_before = SAMPLE_WALL + 2 * HOUR;
+    assert_int_equal(lb_lifecycle_apply(&r, &e), 0);
+    assert_answer(r, NULL, HOUR, LB_ANSWER_WAITING,
+                  "Request 7F3K-9QXM is approved; access begins Mon 21 Sep 16:13 UTC (in 1h).");
+    LB_CLEANUP(lb_answer_clear) struct lb_answer a = answer(r, NULL, 2 * HOUR - 1);
+    assert_int_equal(a.verdict, LB_ANSWER_WAITING);
+    assert_int_equal(a.remaining, 0);
+    assert_answer(r, NULL, 2 * HOUR, LB_ANSWER_ALLOWED, "Access 7F3K-9QXM to root is approved for 4h, from now on.");
+    lb_request_free(r);
+}
+
+/* What PID 1 is told as the end at the latest: with all the time that may be added, and never less than there is. */
+static void test_remaining(void **state)
+{
+    static const struct { int64_t duration, most, remaining; } wanted[] = {
+        { 4 * HOUR, 12 * HOUR, 11 * HOUR }, { 4 * HOUR, 4 * HOUR, 3 * HOUR }, { 4 * HOUR, 1 * HOUR, 3 * HOUR },
+        { 4 * HOUR, LB_NEVER, LB_NEVER - HOUR } };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(wanted); i++) {
+        struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+
+        r->duration = wanted[i].duration;
+        r->terms.max_duration = wanted[i].most;
+        LB_CLEANUP(lb_answer_clear) struct lb_answer a = answer(r, NULL, HOUR + 2 * LB_USEC_PER_SEC);
+        assert_int_equal(a.remaining, wanted[i].remaining);
+        lb_request_free(r);
+    }
 }
 
 static void test_say_again(void **state)
@@ -239,6 +277,8 @@ int main(void)
         cmocka_unit_test(test_too_many_sessions),
         cmocka_unit_test(test_over_before_the_timer),
         cmocka_unit_test(test_moved_clock),
+        cmocka_unit_test(test_not_yet),
+        cmocka_unit_test(test_remaining),
         cmocka_unit_test(test_say_again),
     };
 

@@ -59,6 +59,7 @@ static void test_priorities(void **state)
         assert_in_range(lb_event_classes[kind].priority, LOG_ALERT, LOG_NOTICE);
     assert_int_equal(lb_event_classes[LB_EVENT_STUCK].priority, LOG_ALERT);
     assert_int_equal(lb_event_classes[LB_EVENT_EMERGENCY].priority, LOG_ALERT);
+    assert_int_equal(lb_event_classes[LB_EVENT_UNIT_FAILED].priority, LOG_ERR);
     assert_int_equal(lb_event_classes[LB_EVENT_POLICY_REFUSED].priority, LOG_ERR);
     assert_int_equal(lb_event_classes[LB_EVENT_ILLEGAL].priority, LOG_WARNING);
     assert_int_equal(lb_event_classes[LB_EVENT_APPROVED].priority, LOG_NOTICE);
@@ -166,6 +167,33 @@ static void test_spans_are_for_people(void **state)
     assert_says(&e, "The host was restarted; the request of eng@vendor.example on root has 1h 30min left.");
 }
 
+/* Who opened what, for whom, for how long and why it is less: nothing that was decided is left out. */
+static void test_what_was_decided_is_said(void **state)
+{
+    struct lb_event e = sample_event(LB_EVENT_APPROVED, 0);
+
+    (void)state;
+    e.clamp = "shortened to the 4h that were asked for";
+    assert_says(&e, "bob approved access of eng@vendor.example on root for 4h (shortened to the 4h that were asked for).");
+    e = sample_event(LB_EVENT_GRANTED, 0);
+    assert_says(&e, "bob opens root@appliance beforehand for 4h, ticket CASE-1234.");
+    e = sample_event(LB_EVENT_PREAPPROVED, 0);
+    assert_says(&e, "Window GRNT-0001 lets eng@vendor.example in to root@appliance by sshd from 192.0.2.7, "
+                    "ticket CASE-1234.");
+    e = sample_event(LB_EVENT_EMERGENCY, 0);
+    e.note = "the array is gone";
+    assert_says(&e, "eng@vendor.example declared an emergency and is let in to root@appliance for 4h: the array is gone.");
+    e = sample_event(LB_EVENT_ACKNOWLEDGED, 0);
+    assert_says(&e, "bob has seen the emergency access of eng@vendor.example on root.");
+    e = sample_event(LB_EVENT_ADDED, 0);
+    assert_says(&e, "The time that eng@vendor.example asked for is added to MORE-0001.");
+    e = sample_event(LB_EVENT_EXTENDED, 0);
+    assert_says(&e, "bob gave eng@vendor.example on root 4h more.");
+    e = sample_event(LB_EVENT_UNIT_FAILED, 0);
+    e.note = "data.mount could not be started (failed)";
+    assert_says(&e, "Access of eng@vendor.example on root: data.mount could not be started (failed).");
+}
+
 /* What a person wrote is no template. */
 static void test_values_are_not_templates(void **state)
 {
@@ -251,6 +279,7 @@ int main(void)
         cmocka_unit_test(test_optional_parts),
         cmocka_unit_test(test_receipt_says_its_zeroes),
         cmocka_unit_test(test_spans_are_for_people),
+        cmocka_unit_test(test_what_was_decided_is_said),
         cmocka_unit_test(test_values_are_not_templates),
         cmocka_unit_test(test_copy_is_its_own),
         cmocka_unit_test(test_catalog),

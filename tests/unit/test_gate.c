@@ -4,10 +4,12 @@
  * test says. The leaders of sessions are children of the test's own.
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -19,6 +21,7 @@
 #include <cmocka.h>
 
 #include "lockboxd/clock.h"
+#include "lockboxd/decide.h"
 #include "lockboxd/gate.h"
 #include "lockboxd/proc.h"
 #include "tests/unit/bad_disk.h"
@@ -61,7 +64,7 @@ int sd_journal_sendv(const struct iovec *items, int n)
     return 0;
 }
 
-static char directory[64], state_directory[96], policy_directory[96];
+static char directory[64], state_directory[96], policy_directory[96], approvers_path[96];
 static const char *policies[] = { policy_directory, NULL };
 
 struct fixture {
@@ -90,14 +93,28 @@ static void go_up(struct fixture *f)
     f->gate->state_directory = strdup(state_directory);
     f->gate->runtime_directory = strdup(directory);
     f->gate->policy_directories = policies;
+    f->gate->approvers_path = approvers_path;
     f->gate->reserve = f->reserve;
     assert_int_equal(lb_gate_start(f->gate), 0);
+}
+
+/* The journal's thread ends in its own time; until then it may read the database, and a child that is forked inherits
+ * locks that nobody gives back. */
+static void await_one_thread(void)
+{
+    struct stat st;
+
+    do {
+        sched_yield();
+        assert_int_equal(stat("/proc/self/task", &st), 0);
+    } while (st.st_nlink > 3); /* ".", ".." and a link for each thread */
 }
 
 /* As if by kill -9: nothing is said, nothing is flushed. */
 static void go_down(struct fixture *f)
 {
     f->gate = lb_gate_free(f->gate);
+    await_one_thread();
     f->event = sd_event_unref(f->event);
 }
 
@@ -112,6 +129,7 @@ static int set_up(void **state)
         return -1;
     snprintf(state_directory, sizeof(state_directory), "%s/state", directory);
     snprintf(policy_directory, sizeof(policy_directory), "%s/policy.d", directory);
+    snprintf(approvers_path, sizeof(approvers_path), "%s/approvers.conf", directory); /* there is none */
     if (mkdir(state_directory, 0700) || mkdir(policy_directory, 0700))
         return -1;
     put_policy("[Match]\nAccount=*\n[Rule]\nAction=require-approval\n[Approval]\nCustomer=root\n");
@@ -147,6 +165,13 @@ static void pass(struct fixture *f, int64_t usec)
         machine.passed += end - machine.passed < step ? end - machine.passed : step;
         settle(f);
     }
+}
+
+/* The same, past an end: it takes the reaper some rounds. */
+static void pass_end(struct fixture *f, int64_t usec)
+{
+    pass(f, usec);
+    pass(f, 2 * LB_USEC_PER_SEC);
 }
 
 /* --- requests --------------------------------------------------------------------------------------------------------- */
@@ -666,7 +691,7 @@ static void test_the_same_live_set_after_a_restart(void **state)
         assert_string_equal(before[i], after);
         free(before[i]);
     }
-    pass(f, 4 * HOUR + MINUTE); /* and the timers stand again */
+    pass_end(f, 4 * HOUR + MINUTE); /* and the timers stand again */
     assert_null(lb_gate_find(f->gate, ids[2]));
     assert_null(lb_gate_find(f->gate, ids[3]));
     assert_non_null(lb_gate_find(f->gate, ids[0]));
@@ -756,7 +781,7 @@ static void test_reboot_kept_is_never_longer(void **state)
         assert_int_equal(live->request->state, LB_STATE_ACTIVE);
         now = lb_clock_now();
         assert_true(lb_deadline_left(&live->request->not_after, &now) <= 2 * HOUR);
-        pass(f, 2 * HOUR + MINUTE);
+        pass_end(f, 2 * HOUR + MINUTE);
         assert_null(lb_gate_find(f->gate, e.request));
     }
 }
@@ -770,9 +795,11 @@ static pid_t open_session(struct lb_live *live)
     struct lb_proc_stat st;
     pid_t pid = fork();
 
-    if (pid == 0)
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* it outlives no test that failed */
         for (;;)
             pause();
+    }
     assert_int_equal(lb_proc_stat(pid, &st), 0);
     e.pid = pid;
     e.pid_started = st.started;
@@ -913,6 +940,629 @@ static void test_shared(void **state)
     assert_non_null(lb_gate_blocker(new_request(f, e)));
 }
 
+/* --- a later start ----------------------------------------------------------------------------------------------------- */
+
+/* Approved by bob, not to begin before `from` from now. */
+static struct lb_live *new_later(struct fixture *f, struct lb_event first, int64_t from)
+{
+    struct lb_live *live = new_request(f, first);
+    struct lb_event e = { .kind = LB_EVENT_APPROVED, .approver = strdup("bob") };
+
+    e.not_before = lb_clock_now().wall + from;
+    assert_int_equal(lb_gate_step(live, &e), 0);
+    return live;
+}
+
+static void test_later_start_begins_by_the_clock(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_later(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA1"), 2 * HOUR);
+    int64_t from = live->request->begin_at.wall;
+    struct waiter w;
+
+    pass(f, 2 * HOUR - MINUTE);
+    assert_int_equal(live->request->state, LB_STATE_APPROVED);
+    park(&w, live);
+    pass(f, MINUTE + LB_USEC_PER_SEC);
+    assert_int_equal(live->request->state, LB_STATE_ACTIVE);
+    assert_true(live->request->not_before >= from && live->request->not_before < from + MINUTE);
+    assert_int_equal(w.disk, LB_STATE_ACTIVE);
+    pass(f, 4 * HOUR - 20 * MINUTE);
+    pass(f, 21 * MINUTE);
+    assert_story("requested 1; approved 1; begun 1; warned 1; warned 1; warned 1; time-over 1; ended 1; ");
+}
+
+/* Where it begins with the first login the clock begins nothing, but says that it may. */
+static void test_later_start_with_a_login(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_event e = new_event(LB_EVENT_REQUESTED, "AAAA-AAA1");
+    struct lb_live *live;
+    struct waiter w;
+
+    e.terms.starts = LB_STARTS_LOGIN;
+    live = new_later(f, e, 2 * HOUR);
+    park(&w, live);
+    pass(f, 2 * HOUR - MINUTE);
+    assert_int_equal(w.woken, 0);
+    pass(f, 2 * MINUTE);
+    assert_int_equal(w.woken, 1);
+    assert_int_equal(w.memory, LB_STATE_APPROVED);
+    pass(f, 24 * HOUR);
+    assert_story("requested 1; approved 1; lapsed 1; ");
+}
+
+static void test_later_start_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+
+    new_later(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA1"), 2 * HOUR);
+    new_later(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA2"), 4 * HOUR);
+    go_down(f);
+    machine.passed += 3 * HOUR;
+    go_up(f);
+    assert_int_equal(lb_gate_find(f->gate, "AAAA-AAA1")->request->state, LB_STATE_ACTIVE);
+    assert_int_equal(lb_gate_find(f->gate, "AAAA-AAA2")->request->state, LB_STATE_APPROVED);
+    pass(f, HOUR + MINUTE);
+    assert_int_equal(lb_gate_find(f->gate, "AAAA-AAA2")->request->state, LB_STATE_ACTIVE);
+    assert_story("requested 1; approved 1; requested 2; approved 2; begun 1; begun 2; ");
+}
+
+/* Its time has come while somebody else is in: it begins when he has gone, in full length. */
+static void test_later_start_waits_for_its_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *first = new_access(f, "AAAA-AAA1"), *second;
+    struct lb_event e = new_event(LB_EVENT_REQUESTED, "AAAA-AAA2");
+    struct lb_time now;
+
+    e.engineer = "colleague@vendor.example";
+    second = new_later(f, e, HOUR);
+    pass(f, 2 * HOUR);
+    assert_int_equal(second->request->state, LB_STATE_APPROVED);
+    assert_ptr_equal(lb_gate_blocker(second), first);
+    pass_end(f, 2 * HOUR + MINUTE);
+    assert_int_equal(second->request->state, LB_STATE_ACTIVE);
+    now = lb_clock_now();
+    assert_true(lb_deadline_left(&second->request->not_after, &now) > 4 * HOUR - 3 * MINUTE);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA1"));
+}
+
+/* Somebody else's end before one's own time begins nothing. */
+static void test_an_end_begins_nothing_early(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *first = new_access(f, "AAAA-AAA1"), *second;
+    struct lb_event e = new_event(LB_EVENT_REQUESTED, "AAAA-AAA2");
+
+    e.engineer = "colleague@vendor.example";
+    second = new_later(f, e, 2 * HOUR);
+    assert_int_equal(step(first, LB_EVENT_HANDED_BACK), 0);
+    pass(f, HOUR);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA1"));
+    assert_int_equal(second->request->state, LB_STATE_APPROVED);
+    pass(f, HOUR + MINUTE);
+    assert_int_equal(second->request->state, LB_STATE_ACTIVE);
+}
+
+/* --- people ----------------------------------------------------------------------------------------------------------- */
+
+#define THREE_PEOPLE "[Match]\nAccount=*\n[Rule]\nAction=require-approval\n[Approval]\nCustomer=root daemon bin\n"
+
+/* Somebody at a login of his own, who goes by the name of an account that every host has. */
+static struct lb_person person(const char *name)
+{
+    return (struct lb_person){ .peer = { .uid = 65534, .pid = getpid(), .session = 5 }, .account = "nobody",
+                               .name = (char *)name };
+}
+
+static void assert_decided(struct fixture *f, lb_decide_verb *verb, const char *id, const char *name,
+                           struct lb_decision d, int refusal)
+{
+    LB_CLEANUP(lb_outcome_clear) struct lb_outcome o = { 0 };
+    const struct lb_person p = person(name);
+    struct lb_live *live = lb_gate_find(f->gate, id);
+
+    assert_non_null(live);
+    verb(live, &p, &d, &o);
+    if (o.refusal != refusal)
+        print_error("%s: %s\n", name, o.reason);
+    assert_int_equal(o.refusal, refusal);
+}
+
+static void assert_state(struct fixture *f, const char *id, int state)
+{
+    assert_string_equal(lb_state_names[lb_gate_find(f->gate, id)->request->state], lb_state_names[state]);
+    assert_int_equal(state_on_disk(id), state);
+}
+
+/* A request that several of root, daemon and bin decide, after `reviewer` if there is one. */
+static struct lb_live *new_question(struct fixture *f, const char *id, int quorum, const char *reviewer)
+{
+    static char *three[] = { "root", "daemon", "bin", NULL };
+    char *reviewers[] = { (char *)reviewer, NULL };
+    struct lb_event e = new_event(reviewer ? LB_EVENT_REVIEW : LB_EVENT_REQUESTED, id);
+
+    e.entitled = e.terms.customer = three;
+    e.reviewers = e.terms.internal = reviewer ? reviewers : NULL;
+    e.terms.quorum = quorum;
+    put_policy(THREE_PEOPLE);
+    assert_int_equal(lb_gate_reload(f->gate), 0);
+    return new_request(f, e);
+}
+
+#define YES lb_decide_approve
+#define NO lb_decide_deny
+#define DONE LB_REFUSAL_NONE
+#define MAY_NOT LB_REFUSAL_NOT_PERMITTED
+#define PLAIN ((struct lb_decision){ 0 })
+
+static void test_quorum_of_two(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_question(f, "AAAA-AAA1", 2, NULL);
+
+    assert_decided(f, YES, "AAAA-AAA1", "sys", PLAIN, MAY_NOT);
+    assert_decided(f, YES, "AAAA-AAA1", "daemon", (struct lb_decision){ .duration = 2 * HOUR }, DONE);
+    assert_state(f, "AAAA-AAA1", LB_STATE_PENDING);
+    assert_decided(f, YES, "AAAA-AAA1", "daemon", PLAIN, MAY_NOT); /* nobody counts twice */
+    assert_state(f, "AAAA-AAA1", LB_STATE_PENDING);
+    assert_decided(f, YES, "AAAA-AAA1", "bin", (struct lb_decision){ .duration = 3 * HOUR }, DONE);
+    assert_state(f, "AAAA-AAA1", LB_STATE_ACTIVE);
+    assert_int_equal(live->request->duration, 2 * HOUR); /* what the first made shorter stays so */
+    assert_int_equal(live->request->approvals.n, 2);
+    assert_decided(f, YES, "AAAA-AAA1", "root", PLAIN, LB_REFUSAL_NOT_POSSIBLE);
+    assert_story("requested 1; voted 1; approved 1; begun 1; illegal 1; ");
+}
+
+static void test_one_no_ends_it(void **state)
+{
+    struct fixture *f = *state;
+
+    new_question(f, "AAAA-AAA1", 2, NULL);
+    assert_decided(f, YES, "AAAA-AAA1", "daemon", PLAIN, DONE);
+    assert_decided(f, NO, "AAAA-AAA1", "daemon", PLAIN, DONE); /* thinks better of it */
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA1"));
+    assert_story("requested 1; voted 1; denied 1; ");
+}
+
+/* The first of two wants it later: the second one's yes does not hurry it. */
+static void test_later_start_of_the_first_voter(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_decision later = { .from = lb_clock_now().wall + 2 * HOUR };
+
+    new_question(f, "AAAA-AAA1", 2, NULL);
+    assert_decided(f, YES, "AAAA-AAA1", "daemon", later, DONE);
+    assert_decided(f, YES, "AAAA-AAA1", "bin", PLAIN, DONE);
+    assert_state(f, "AAAA-AAA1", LB_STATE_APPROVED);
+    pass(f, 2 * HOUR - MINUTE);
+    assert_state(f, "AAAA-AAA1", LB_STATE_APPROVED);
+    pass(f, 2 * MINUTE);
+    assert_state(f, "AAAA-AAA1", LB_STATE_ACTIVE);
+}
+
+static void test_review_then_customer(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_question(f, "AAAA-AAA1", 1, "daemon");
+    struct waiter w;
+
+    put_policy(THREE_PEOPLE "Internal=daemon\n");
+    assert_int_equal(lb_gate_reload(f->gate), 0);
+    park(&w, live);
+    assert_decided(f, YES, "AAAA-AAA1", "bin", PLAIN, MAY_NOT); /* not yet the customer's turn */
+    assert_decided(f, YES, "AAAA-AAA1", "daemon", PLAIN, DONE);
+    assert_int_equal(w.memory, LB_STATE_PENDING);
+    assert_state(f, "AAAA-AAA1", LB_STATE_PENDING);
+    assert_decided(f, YES, "AAAA-AAA1", "daemon", PLAIN, MAY_NOT); /* named for both, decides in one */
+    assert_decided(f, NO, "AAAA-AAA1", "daemon", PLAIN, MAY_NOT);
+    assert_decided(f, YES, "AAAA-AAA1", "bin", PLAIN, DONE);
+    assert_state(f, "AAAA-AAA1", LB_STATE_ACTIVE);
+    assert_story("review 1; reviewed 1; approved 1; begun 1; ");
+}
+
+static void test_review_denied(void **state)
+{
+    struct fixture *f = *state;
+
+    new_question(f, "AAAA-AAA1", 1, "daemon");
+    put_policy(THREE_PEOPLE "Internal=daemon\n");
+    assert_int_equal(lb_gate_reload(f->gate), 0);
+    assert_decided(f, NO, "AAAA-AAA1", "daemon", PLAIN, DONE);
+    assert_story("review 1; denied 1; ");
+}
+
+/* --- windows ---------------------------------------------------------------------------------------------------------- */
+
+static struct lb_event window_event(const char *id, int64_t from)
+{
+    struct lb_event e = new_event(LB_EVENT_GRANTED, id);
+
+    e.basis = LB_BASIS_PREAPPROVED;
+    e.engineer = e.key = NULL;
+    e.not_before = from ? lb_clock_now().wall + from : 0;
+    return e;
+}
+
+/* A login inside it. */
+static struct lb_live *new_child(struct fixture *f, const char *id, const char *window, int64_t duration)
+{
+    struct lb_event e = new_event(LB_EVENT_PREAPPROVED, id);
+
+    e.basis = LB_BASIS_PREAPPROVED;
+    e.grant = (char *)window;
+    e.duration = duration;
+    return new_request(f, e);
+}
+
+static void test_window_opens_and_closes_by_the_clock(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *window = new_request(f, window_event("AAAA-AAA1", HOUR));
+
+    assert_string_equal(window->request->engineer ? window->request->engineer : "", "");
+    pass(f, HOUR - MINUTE);
+    assert_state(f, "AAAA-AAA1", LB_STATE_APPROVED);
+    pass(f, 2 * MINUTE);
+    assert_state(f, "AAAA-AAA1", LB_STATE_ACTIVE);
+    new_child(f, "AAAA-AAA2", "AAAA-AAA1", HOUR);
+    pass_end(f, HOUR + MINUTE);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA2"));
+    assert_state(f, "AAAA-AAA1", LB_STATE_ACTIVE); /* a login's end is not the window's */
+    pass(f, 3 * HOUR - 20 * MINUTE);
+    pass(f, 20 * MINUTE);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA1"));
+    assert_story("granted 1; begun 1; preapproved 2; warned 2; warned 2; warned 2; time-over 2; ended 2; warned 1; "
+                 "warned 1; warned 1; time-over 1; ended 1; ");
+}
+
+/* Nobody's access keeps a window shut: it would close later than was said, or never open. */
+static void test_window_opens_whoever_is_in(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *window;
+
+    new_access(f, "AAAA-AAA1");
+    window = new_request(f, window_event("AAAA-AAA2", HOUR));
+    assert_null(lb_gate_blocker(window));
+    pass(f, HOUR + MINUTE);
+    assert_state(f, "AAAA-AAA2", LB_STATE_ACTIVE);
+    assert_null(lb_gate_blocker(lb_gate_find(f->gate, "AAAA-AAA1"))); /* and it keeps nobody out */
+}
+
+static void test_window_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *window;
+    struct lb_time now;
+
+    new_request(f, window_event("AAAA-AAA1", HOUR));
+    new_request(f, window_event("AAAA-AAA2", 0));
+    go_down(f);
+    machine.passed += 4 * HOUR + MINUTE; /* the first should be open since three hours, the second one be over */
+    go_up(f);
+    window = lb_gate_find(f->gate, "AAAA-AAA1");
+    assert_int_equal(window->request->state, LB_STATE_ACTIVE);
+    now = lb_clock_now();
+    assert_true(lb_deadline_left(&window->request->not_after, &now) <= HOUR);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA2"));
+    assert_story("granted 1; granted 2; begun 1; lapsed 2; ");
+}
+
+static void test_window_taken_back_with_who_came_by_it(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_person root = person("root");
+    LB_CLEANUP(lb_outcome_clear) struct lb_outcome o = { 0 };
+    struct lb_live *window = new_request(f, window_event("AAAA-AAA1", 0));
+    struct lb_event e;
+    pid_t pid;
+
+    assert_int_equal(step(window, LB_EVENT_BEGUN), 0);
+    pid = open_session(new_child(f, "AAAA-AAA2", "AAAA-AAA1", HOUR));
+    e = new_event(LB_EVENT_PERMITTED, "AAAA-AAA3"); /* came by a rule */
+    new_request(f, e);
+    root.root = true;
+    lb_decide_revoke(window, &root, &PLAIN, &o);
+    assert_int_equal(o.refusal, LB_REFUSAL_NONE);
+    pass(f, 2 * LB_USEC_PER_SEC);
+    assert_killed(pid);
+    assert_int_equal(f->gate->n_live, 1);
+    assert_non_null(lb_gate_find(f->gate, "AAAA-AAA3"));
+    assert_int_equal(state_on_disk("AAAA-AAA2"), LB_STATE_REVOKED);
+}
+
+/* --- more time -------------------------------------------------------------------------------------------------------- */
+
+/* A request for two hours more of an access. */
+static struct lb_live *new_extension(struct fixture *f, const char *id, const char *access)
+{
+    struct lb_event e = new_event(LB_EVENT_REQUESTED, id);
+
+    e.extends = (char *)access;
+    e.duration = 2 * HOUR;
+    return new_request(f, e);
+}
+
+/* As the last yes does it. */
+static int extend(struct lb_live *linked, struct lb_live *access, int64_t duration)
+{
+    struct lb_time now = lb_clock_now();
+    struct lb_event events[] = { { .kind = LB_EVENT_APPROVED, .approver = strdup("bob"), .duration = duration },
+                                 { .kind = LB_EVENT_ADDED, .extends = strdup(access->request->id) } };
+    struct lb_event extended = { .kind = LB_EVENT_EXTENDED, .approver = strdup("bob"), .duration = duration };
+
+    extended.left_usec = lb_deadline_left(&access->request->not_after, &now) + duration;
+    return lb_gate_extend(linked, events, 2, access, &extended);
+}
+
+static void test_extension(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *access = new_access(f, "AAAA-AAA1"), *linked;
+    int64_t end = access->request->not_after.wall;
+    pid_t pid = open_session(access);
+
+    pass(f, 3 * HOUR + 50 * MINUTE);
+    linked = new_extension(f, "AAAA-AAA2", "AAAA-AAA1");
+    committed = lb_store_last(f->gate->store, NULL);
+    f->gate->committed = on_committed;
+    assert_int_equal(extend(linked, access, 2 * HOUR), 0);
+    assert_int_equal(committed, lb_store_last(f->gate->store, NULL)); /* who follows has heard of it */
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA2"));
+    assert_int_equal(state_on_disk("AAAA-AAA2"), LB_STATE_COMPLETED);
+    assert_true(access->request->not_after.wall <= end + 2 * HOUR);
+    assert_true(access->request->not_after.wall > end + 2 * HOUR - LB_USEC_PER_SEC);
+    pass(f, HOUR);
+    assert_int_equal(waitpid(pid, NULL, WNOHANG), 0); /* still running past its first end */
+    assert_story("requested 1; approved 1; begun 1; opened 1; warned 1; requested 2; approved 2; added 2; extended 1; ");
+    pass(f, HOUR - 10 * MINUTE);
+    pass(f, 19 * MINUTE);
+    assert_int_equal(access->request->warned, MINUTE); /* warned again, before the new end */
+    pass_end(f, 2 * MINUTE);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA1"));
+    assert_killed(pid);
+}
+
+static void test_extension_by_two_people(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *access = new_access(f, "AAAA-AAA1"), *linked = new_question(f, "AAAA-AAA2", 2, NULL);
+    int64_t end = access->request->not_after.wall;
+
+    linked->request->extends = strdup("AAAA-AAA1"); /* as its first event would have it */
+    assert_decided(f, YES, "AAAA-AAA2", "bin", (struct lb_decision){ .duration = HOUR }, DONE);
+    assert_int_equal(access->request->not_after.wall, end);
+    assert_decided(f, YES, "AAAA-AAA2", "daemon", PLAIN, DONE);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA2"));
+    assert_true(access->request->not_after.wall > end + HOUR - LB_USEC_PER_SEC);
+    assert_true(access->request->not_after.wall <= end + HOUR);
+    assert_int_equal(access->request->duration, 5 * HOUR);
+}
+
+/* The one commit fails, or is refused: neither of the two is changed. */
+static void assert_not_extended(struct fixture *f, struct lb_live *linked, struct lb_live *access, int64_t duration,
+                                int error)
+{
+    LB_FREE char *before = sample_text(access->request), *linked_before = sample_text(linked->request);
+    LB_FREE char *after = NULL, *linked_after = NULL;
+    struct waiter w;
+
+    park(&w, linked);
+    assert_int_equal(extend(linked, access, duration), error);
+    after = sample_text(access->request);
+    linked_after = sample_text(linked->request);
+    assert_string_equal(before, after);
+    assert_string_equal(linked_before, linked_after);
+    assert_int_equal(w.woken, 0);
+    assert_int_equal(state_on_disk(linked->request->id), LB_STATE_PENDING);
+    assert_int_equal(f->gate->n_live, 2);
+    lb_gate_unpark(&w.waiter);
+}
+
+static void test_extension_all_or_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *access = new_access(f, "AAAA-AAA1"), *linked = new_extension(f, "AAAA-AAA2", "AAAA-AAA1");
+
+    assert_not_extended(f, linked, access, 9 * HOUR, -EINVAL); /* beyond the rule's MaxDuration= */
+    bad_disk.error = ENOSPC;
+    assert_not_extended(f, linked, access, 2 * HOUR, -ENOSPC);
+    bad_disk.error = 0;
+    assert_story("requested 1; approved 1; begun 1; requested 2; ");
+    assert_int_equal(extend(linked, access, 2 * HOUR), 0);
+    assert_story("requested 1; approved 1; begun 1; requested 2; approved 2; added 2; extended 1; ");
+}
+
+/* In a process of its own, that is killed in the middle of one of its changes of the disk. True if it came through. */
+static bool extend_and_die(struct fixture *f, long lives)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        go_up(f);
+        bad_disk.lives = lives;
+        _exit(extend(lb_gate_find(f->gate, "AAAA-AAA2"), lb_gate_find(f->gate, "AAAA-AAA1"), 2 * HOUR) != 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+    return status == 0;
+}
+
+/* Killed at the first change of the disk, at the second …: what is on it afterwards is the whole of it or nothing. */
+static void test_extension_torn_nowhere(void **state)
+{
+    struct fixture *f = *state;
+    bool whole = false;
+    long lives;
+
+    for (lives = 1; !whole; lives++) {
+        const struct lb_request *access;
+
+        new_access(f, "AAAA-AAA1");
+        new_extension(f, "AAAA-AAA2", "AAAA-AAA1");
+        go_down(f);
+        whole = extend_and_die(f, lives);
+        go_up(f);
+        access = lb_gate_find(f->gate, "AAAA-AAA1")->request;
+        assert_int_equal(access->extensions == 0, lb_gate_find(f->gate, "AAAA-AAA2") != NULL);
+        assert_int_equal(access->duration, (4 + 2 * access->extensions) * HOUR);
+        assert_true(!whole || access->extensions == 1);
+        go_down(f);
+        directory_remove(state_directory);
+        assert_int_equal(mkdir(state_directory, 0700), 0);
+        go_up(f);
+    }
+    assert_true(lives > 4);
+}
+
+/* More time for what is over is not to be had: nobody is asked for it any longer. */
+static void test_extension_goes_with_its_access(void **state)
+{
+    static const int ends[] = { LB_EVENT_STOPPED, LB_EVENT_HANDED_BACK, LB_EVENT_NONE };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < LB_ELEMENTS(ends); i++) {
+        char id[] = "AAAA-AAA1", more[] = "AAAA-AAB1", other[] = "AAAA-AAC1";
+        struct lb_live *access;
+
+        id[8] = more[8] = other[8] = (char)('1' + (char)i);
+        access = new_access(f, id);
+        new_extension(f, more, id);
+        new_extension(f, other, "ZZZZ-ZZZ1"); /* for another access */
+        if (ends[i])
+            assert_int_equal(step(access, ends[i]), 0);
+        else
+            pass(f, 4 * HOUR + MINUTE);
+        assert_null(lb_gate_find(f->gate, more));
+        assert_int_equal(state_on_disk(more), LB_STATE_EXPIRED);
+        assert_int_equal(lb_gate_find(f->gate, other)->request->state, LB_STATE_PENDING);
+        pass(f, 2 * LB_USEC_PER_SEC);
+    }
+}
+
+static void test_extension_goes_with_an_access_that_ended_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+
+    new_access(f, "AAAA-AAA1");
+    new_extension(f, "AAAA-AAA2", "AAAA-AAA1");
+    new_request(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA3"));
+    go_down(f);
+    machine.passed += 5 * HOUR;
+    go_up(f);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA2"));
+    assert_non_null(lb_gate_find(f->gate, "AAAA-AAA3"));
+    pass(f, 2 * LB_USEC_PER_SEC);
+    assert_story("requested 1; approved 1; begun 1; requested 2; requested 3; time-over 1; expired 2; ended 1; ");
+}
+
+/* --- break-glass ------------------------------------------------------------------------------------------------------ */
+
+static struct lb_live *new_emergency(struct fixture *f, const char *id)
+{
+    struct lb_event e = new_event(LB_EVENT_REQUESTED, id);
+    struct lb_live *live;
+
+    e.terms.emergency = true;
+    e.terms.emergency_duration = HOUR;
+    live = new_request(f, e);
+    assert_int_equal(step(live, LB_EVENT_EMERGENCY), 0);
+    return live;
+}
+
+static void assert_unseen(struct fixture *f, bool unseen)
+{
+    LB_FREE char *id = NULL;
+
+    assert_int_equal(lb_store_unseen(f->gate->store, "root", &id), unseen);
+}
+
+static void test_emergency(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_request(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA1"));
+    struct waiter w;
+
+    park(&w, live);
+    assert_int_equal(step(live, LB_EVENT_EMERGENCY), -EINVAL); /* the rule has none */
+    assert_int_equal(w.woken, 0);
+    lb_gate_unpark(&w.waiter);
+    assert_unseen(f, false);
+    live = new_emergency(f, "AAAA-AAA2");
+    assert_int_equal(live->request->state, LB_STATE_ACTIVE);
+    assert_unseen(f, true);
+    pass_end(f, HOUR + MINUTE);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA2"));
+    assert_unseen(f, true); /* over, and still not seen */
+    go_down(f);
+    go_up(f);
+    assert_unseen(f, true);
+}
+
+static void test_acknowledged_while_it_runs(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_emergency(f, "AAAA-AAA1");
+
+    assert_int_equal(step(live, LB_EVENT_ACKNOWLEDGED), 0);
+    assert_unseen(f, false);
+    assert_int_equal(step(live, LB_EVENT_ACKNOWLEDGED), -EINVAL);
+    assert_int_equal(live->request->state, LB_STATE_ACTIVE);
+    pass(f, HOUR + MINUTE);
+    assert_unseen(f, false);
+}
+
+/* For that one event a request that is over is live again, and then gone as before. */
+static void test_acknowledged_when_it_is_over(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_request *r = NULL;
+    struct lb_live *live;
+    int64_t closed_at;
+
+    new_emergency(f, "AAAA-AAA1");
+    pass_end(f, HOUR + MINUTE);
+    assert_int_equal(f->gate->n_live, 0);
+    for (int round = 0; round < 2; round++) { /* the second time there is nothing to see any more */
+        assert_int_equal(lb_store_load(f->gate->store, "AAAA-AAA1", &r), 0);
+        closed_at = r->closed_at;
+        live = lb_gate_add(f->gate, r);
+        assert_int_equal(step(live, LB_EVENT_ACKNOWLEDGED), round ? -EINVAL : 0);
+        if (round)
+            lb_gate_drop(live);
+        assert_int_equal(f->gate->n_live, 0);
+        assert_unseen(f, false);
+    }
+    assert_int_equal(lb_store_load(f->gate->store, "AAAA-AAA1", &r), 0);
+    assert_int_equal(r->state, LB_STATE_ENDED);
+    assert_int_equal(r->closed_at, closed_at);
+    assert_true(r->acknowledged_at > closed_at);
+    lb_request_free(r);
+    go_down(f);
+    go_up(f);
+    assert_int_equal(f->gate->n_live, 0);
+    assert_unseen(f, false);
+}
+
+/* On a full disk nothing opens, an emergency neither. */
+static void test_no_emergency_on_a_bad_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_event e = new_event(LB_EVENT_REQUESTED, "AAAA-AAA1");
+    struct lb_live *live;
+
+    e.terms.emergency = true;
+    live = new_request(f, e);
+    bad_disk.error = ENOSPC;
+    assert_int_equal(step(live, LB_EVENT_EMERGENCY), -ENOSPC);
+    assert_int_equal(live->request->state, LB_STATE_PENDING);
+    bad_disk.error = 0;
+}
+
 /* --- policy ----------------------------------------------------------------------------------------------------------- */
 
 static void test_bad_policy_keeps_the_last_good_one(void **state)
@@ -992,6 +1642,30 @@ int main(void)
         TEST(test_leader_that_went_meanwhile),
         TEST(test_exclusive),
         TEST(test_shared),
+        TEST(test_later_start_begins_by_the_clock),
+        TEST(test_later_start_with_a_login),
+        TEST(test_later_start_after_a_restart),
+        TEST(test_later_start_waits_for_its_turn),
+        TEST(test_an_end_begins_nothing_early),
+        TEST(test_quorum_of_two),
+        TEST(test_one_no_ends_it),
+        TEST(test_later_start_of_the_first_voter),
+        TEST(test_review_then_customer),
+        TEST(test_review_denied),
+        TEST(test_window_opens_and_closes_by_the_clock),
+        TEST(test_window_opens_whoever_is_in),
+        TEST(test_window_after_a_restart),
+        TEST(test_window_taken_back_with_who_came_by_it),
+        TEST(test_extension),
+        TEST(test_extension_by_two_people),
+        TEST(test_extension_all_or_nothing),
+        TEST(test_extension_torn_nowhere),
+        TEST(test_extension_goes_with_its_access),
+        TEST(test_extension_goes_with_an_access_that_ended_meanwhile),
+        TEST(test_emergency),
+        TEST(test_acknowledged_while_it_runs),
+        TEST(test_acknowledged_when_it_is_over),
+        TEST(test_no_emergency_on_a_bad_disk),
         TEST(test_bad_policy_keeps_the_last_good_one),
         TEST(test_no_good_policy_closes_the_gate),
         TEST(test_undecidable),

@@ -103,6 +103,8 @@ static void test_parse(void **state)
         { "-2h", -2 * HOUR },
         { "2h ago", -2 * HOUR },
         { "1h 30min ago", -HOUR * 3 / 2 },
+        { "+2h", 2 * HOUR },
+        { "in 1h 30min", HOUR * 3 / 2 },
     };
 
     (void)state;
@@ -122,7 +124,8 @@ static void test_parse_refuses_the_rest(void **state)
     static const char *const cases[] = {
         "", "soon", "25:00", "18:", "2024-02-31", "2024-13-01", "2024-05-03T", "2024-05-03T16:00:00X",
         "2024-05-03T16:00:00Zulu", "2024-05-03 18:00 now", "todayish", "-", "-x", "ago", " ago", "2h agone",
-        "infinity ago", "2024-05-03T16:00:00+2",
+        "infinity ago", "2024-05-03T16:00:00+2", "+", "in", "in ", "in 2h ago", "+2h ago", "+-2h", "+infinity",
+        "+292250y",
     };
 
     (void)state;

@@ -22,19 +22,20 @@
  * else is not allowed.
  */
 static const char *const allowed[] = {
-    /* the four ways in, and the vendor's own stage before the customer's */
+    /* the ways in, the vendor's own stage before the customer's, and the window that is opened beforehand */
     "- review review notify",
     "- requested pending notify",
-    "- permitted active arm",
-    "- preapproved approved",
-    "- emergency active notify arm",
+    "- permitted active arm unlock",
+    "- granted approved",
+    "- preapproved active arm unlock",
     /* waiting for a decision: whoever waits is told of everything that a person does */
     "review reviewed pending notify wake",
     "review denied denied closing wake",
     "review expired expired closing wake",
     "review withdrawn withdrawn closing wake",
     "review undecidable undecidable closing wake",
-    "review message review wake",
+    "review message review wake tell",
+    "review emergency active notify wake arm unlock",
     "review rebooted review",
     "pending voted pending wake",
     "pending approved approved wake",
@@ -42,14 +43,16 @@ static const char *const allowed[] = {
     "pending expired expired closing wake",
     "pending withdrawn withdrawn closing wake",
     "pending undecidable undecidable closing wake",
-    "pending message pending wake",
+    "pending message pending wake tell",
+    "pending emergency active notify wake arm unlock",
     "pending rebooted pending",
-    /* decided, not begun */
-    "approved begun active wake arm",
+    /* decided, not begun; a request for more time never begins but is added to the access it is for */
+    "approved begun active wake arm unlock",
+    "approved added completed",
     "approved lapsed lapsed closing wake",
     "approved withdrawn withdrawn closing wake",
     "approved stopped ending closing wake reap",
-    "approved message approved wake",
+    "approved message approved wake tell",
     "approved rebooted approved",
     /* access */
     "active opened active",
@@ -57,7 +60,9 @@ static const char *const allowed[] = {
     "active warned active warn",
     "active extended active arm warn",
     "active paused paused closing warn",
-    "active message active",
+    "active message active tell",
+    "active unit-failed active tell",
+    "active acknowledged active",
     "active rebooted active arm",
     "active time-over ending closing wake reap",
     "active handed-back ending closing wake reap",
@@ -65,7 +70,9 @@ static const char *const allowed[] = {
     "paused closed paused closing",
     "paused resumed active warn",
     "paused extended paused arm",
-    "paused message paused",
+    "paused message paused tell",
+    "paused unit-failed paused tell",
+    "paused acknowledged paused",
     "paused rebooted paused arm",
     "paused time-over ending closing wake reap",
     "paused handed-back ending closing wake reap",
@@ -73,16 +80,22 @@ static const char *const allowed[] = {
     /* the end: left by a receipt alone */
     "ending closed ending closing",
     "ending stuck ending closing",
+    "ending unit-failed ending closing tell",
+    "ending acknowledged ending",
     "ending stopped ending closing reap",
     "ending completed completed closing disarm",
     "ending ended ended closing disarm",
     "ending revoked revoked closing disarm",
+    /* an emergency that is over may still have to be seen */
+    "completed acknowledged completed",
+    "ended acknowledged ended",
+    "revoked acknowledged revoked",
 };
 
 static const struct { const char *name; unsigned bit; } effect_names[] = {
     { "closing", LB_EFFECT_CLOSING }, { "notify", LB_EFFECT_NOTIFY }, { "wake", LB_EFFECT_WAKE },
     { "arm", LB_EFFECT_ARM },         { "warn", LB_EFFECT_WARN },     { "reap", LB_EFFECT_REAP },
-    { "disarm", LB_EFFECT_DISARM },
+    { "disarm", LB_EFFECT_DISARM },   { "tell", LB_EFFECT_TELL },     { "unlock", LB_EFFECT_UNLOCK },
 };
 
 static unsigned effects_from(char *words)
@@ -124,10 +137,24 @@ static struct lb_transition expected(int state, int kind)
     return (struct lb_transition){ 0 };
 }
 
+/* One that no event of this kind contradicts. */
+static struct lb_request *fitting_request(int state, int kind)
+{
+    struct lb_request *r = sample_request(state);
+
+    if (r && kind == LB_EVENT_ADDED)
+        r->extends = strdup("MORE-0001");
+    if (r && kind == LB_EVENT_ACKNOWLEDGED)
+        r->basis = LB_BASIS_EMERGENCY;
+    if (r && kind == LB_EVENT_EMERGENCY)
+        r->terms.emergency = true;
+    return r;
+}
+
 static void assert_cell(int state, int kind)
 {
     const struct lb_transition want = expected(state, kind);
-    struct lb_request *r = sample_request(state);
+    struct lb_request *r = fitting_request(state, kind);
     struct lb_event e = sample_event(kind, HOUR);
     LB_FREE char *before = sample_text(r), *checked = NULL, *after = NULL;
     int next = -7, error = 0;
@@ -187,31 +214,37 @@ static void test_out_of_range(void **state)
         assert_int_equal(lb_lifecycle_step(wrong[i][0], wrong[i][1]).next, LB_STATE_NONE);
 }
 
-/* What every table of this kind must keep, whatever is in it. */
+/* What every table of this kind must keep of a step, whatever is in it. */
+static void assert_shape(int from, int kind, struct lb_transition t)
+{
+    bool ends = !lb_state_is_open(t.next) || t.next == LB_STATE_ENDING || t.next == LB_STATE_PAUSED;
+
+    assert_true(from == LB_STATE_NONE || lb_state_is_open(from) || t.next == from); /* closed stays closed */
+    if (ends && t.next != from && kind != LB_EVENT_ADDED) /* nothing was open that it closes */
+        assert_true(t.effects & LB_EFFECT_CLOSING);
+    if (t.effects & LB_EFFECT_CLOSING)
+        assert_true(ends || kind == LB_EVENT_CLOSED); /* the end of a session waits for no disk, either */
+    if (t.next == LB_STATE_ENDING && from != LB_STATE_ENDING)
+        assert_true(t.effects & LB_EFFECT_REAP);
+    if (t.next == LB_STATE_ACTIVE && !lb_state_is_access(from))
+        assert_int_equal(t.effects & (LB_EFFECT_ARM | LB_EFFECT_UNLOCK), LB_EFFECT_ARM | LB_EFFECT_UNLOCK);
+    if (from == LB_STATE_ENDING && t.next != LB_STATE_ENDING)
+        assert_true(t.effects & LB_EFFECT_DISARM);
+    if (lb_state_is_waiting(from) && t.next != from)
+        assert_true(t.effects & LB_EFFECT_WAKE);
+    if (t.next == LB_STATE_ACTIVE && lb_state_is_waiting(from)) /* past the approvers: they are told, without fail */
+        assert_true(kind == LB_EVENT_EMERGENCY && (t.effects & LB_EFFECT_NOTIFY));
+    if (!lb_state_is_open(from))
+        assert_true(from == LB_STATE_NONE || kind == LB_EVENT_ACKNOWLEDGED);
+}
+
 static void test_shape(void **state)
 {
     (void)state;
     for (int from = 0; from < LB_STATE_MAX_; from++)
-        for (int kind = 1; kind < LB_EVENT_REQUEST_MAX_; kind++) {
-            const struct lb_transition t = lb_lifecycle[from][kind];
-            bool ends = !lb_state_is_open(t.next) || t.next == LB_STATE_ENDING || t.next == LB_STATE_PAUSED;
-
-            if (t.next == LB_STATE_NONE)
-                continue;
-            assert_true(from == LB_STATE_NONE || lb_state_is_open(from));
-            if (ends && t.next != from)
-                assert_true(t.effects & LB_EFFECT_CLOSING);
-            if (t.effects & LB_EFFECT_CLOSING)
-                assert_true(ends || kind == LB_EVENT_CLOSED); /* the end of a session waits for no disk, either */
-            if (t.next == LB_STATE_ENDING && from != LB_STATE_ENDING)
-                assert_true(t.effects & LB_EFFECT_REAP);
-            if (t.next == LB_STATE_ACTIVE && !lb_state_is_access(from))
-                assert_true(t.effects & LB_EFFECT_ARM);
-            if (from == LB_STATE_ENDING && t.next != LB_STATE_ENDING)
-                assert_true(t.effects & LB_EFFECT_DISARM);
-            if (lb_state_is_waiting(from) && t.next != from)
-                assert_true(t.effects & LB_EFFECT_WAKE);
-        }
+        for (int kind = 1; kind < LB_EVENT_REQUEST_MAX_; kind++)
+            if (lb_lifecycle[from][kind].next != LB_STATE_NONE)
+                assert_shape(from, kind, lb_lifecycle[from][kind]);
 }
 
 /* --- contradictions --------------------------------------------------------------------------------------------------- */
@@ -257,6 +290,66 @@ static void test_contradictions(void **state)
     }
     lb_request_free(active);
     lb_request_free(ending);
+}
+
+/* Where no request of the wrong sort gets through, by check or by apply. */
+static void assert_refused_and_free(struct lb_request *r, int kind)
+{
+    const struct lb_event e = sample_event(kind, HOUR);
+
+    assert_refused(r, &e);
+    lb_request_free(r);
+}
+
+static void test_emergency_only_where_the_rule_allows(void **state)
+{
+    static const int states[] = { LB_STATE_REVIEW, LB_STATE_PENDING };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(states); i++) {
+        struct lb_request *more_time = fitting_request(states[i], LB_EVENT_EMERGENCY);
+
+        more_time->extends = strdup("MORE-0001"); /* no access, so no emergency one, either */
+        assert_refused_and_free(more_time, LB_EVENT_EMERGENCY);
+        assert_refused_and_free(sample_request(states[i]), LB_EVENT_EMERGENCY);
+    }
+}
+
+static void test_more_time_is_no_access(void **state)
+{
+    (void)state;
+    assert_refused_and_free(fitting_request(LB_STATE_APPROVED, LB_EVENT_ADDED), LB_EVENT_BEGUN);
+    assert_refused_and_free(sample_request(LB_STATE_APPROVED), LB_EVENT_ADDED);
+}
+
+static void test_extension_within_bounds(void **state)
+{
+    static const struct { int64_t duration, left; } wrong[] = {
+        { 8 * HOUR + 1, HOUR }, { 0, HOUR }, { -1, HOUR }, { HOUR, 0 }, { HOUR, -1 }, { INT64_MAX, HOUR } };
+    struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+    struct lb_event e = sample_event(LB_EVENT_EXTENDED, HOUR);
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(wrong); i++) {
+        e.duration = wrong[i].duration;
+        e.left_usec = wrong[i].left;
+        assert_refused(r, &e);
+    }
+    e.duration = 5 * HOUR;
+    e.left_usec = HOUR;
+    assert_int_equal(lb_lifecycle_apply(&r, &e), 0);
+    e.duration = 3 * HOUR + 1; /* each alone would do, not both */
+    assert_refused(r, &e);
+    e.duration = 3 * HOUR;
+    assert_int_equal(lb_lifecycle_apply(&r, &e), 0);
+    assert_int_equal(r->duration, r->terms.max_duration);
+    e.duration = 1;
+    assert_refused(r, &e);
+    lb_request_free(r);
+    r = sample_request(LB_STATE_ACTIVE);
+    e = sample_event(LB_EVENT_EXTENDED, 4 * HOUR + 2 * LB_USEC_PER_SEC); /* its time is over, said or not */
+    assert_refused(r, &e);
+    lb_request_free(r);
 }
 
 /* --- what events change ----------------------------------------------------------------------------------------------- */
@@ -418,14 +511,289 @@ static void test_reboot(void **state)
 static void test_extension(void **state)
 {
     struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+    const int64_t end = 2 * LB_USEC_PER_SEC + 4 * HOUR;
+    struct lb_event e = sample_event(LB_EVENT_EXTENDED, 3 * HOUR);
 
     (void)state;
     apply(&r, sample_event(LB_EVENT_WARNED, HOUR));
     assert_int_equal(r->warned, 15 * MINUTE);
-    apply(&r, sample_event(LB_EVENT_EXTENDED, 3 * HOUR));
-    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 4 * HOUR);
+    e.duration = 2 * HOUR;
+    e.left_usec = end + 2 * HOUR - 3 * HOUR;
+    apply(&r, e);
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + end + 2 * HOUR);
+    assert_int_equal(r->not_after.boot, SAMPLE_BOOT + end + 2 * HOUR);
+    assert_int_equal(r->duration, 6 * HOUR);
     assert_int_equal(r->warned, 0); /* warned again before the new end */
+    assert_int_equal(r->extensions, 1);
     assert_int_equal(r->approvals.n, 2);
+    assert_int_equal(lb_request_open_sessions(r), 1); /* nothing happens to the sessions */
+    lb_request_free(r);
+}
+
+/* The end moves by what was granted at most, whatever the event says is left; a moved clock gives nothing. */
+static void test_extension_is_no_longer_than_granted(void **state)
+{
+    static const int64_t jumps[] = { 0, -1000 * HOUR };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(jumps); i++) {
+        struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+        struct lb_event e = sample_event(LB_EVENT_EXTENDED, HOUR);
+
+        e.time.wall += jumps[i];
+        e.duration = 2 * HOUR;
+        e.left_usec = 100 * HOUR;
+        apply(&r, e);
+        assert_int_equal(r->not_after.boot, SAMPLE_BOOT + 2 * LB_USEC_PER_SEC + 6 * HOUR);
+        assert_int_equal(lb_deadline_left(&r->not_after, &e.time), 5 * HOUR + 2 * LB_USEC_PER_SEC);
+        lb_request_free(r);
+    }
+}
+
+static void test_reboot_gives_no_time(void **state)
+{
+    static const int states[] = { LB_STATE_PENDING, LB_STATE_APPROVED, LB_STATE_ACTIVE };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(states); i++) {
+        struct lb_request *r = sample_request(states[i]);
+        const struct lb_deadline before[] = { r->decide_by, r->use_by, r->not_after };
+        const struct lb_deadline *after[] = { &r->decide_by, &r->use_by, &r->not_after };
+        struct lb_event e = sample_event(LB_EVENT_REBOOTED, 2 * HOUR);
+
+        e.time.boot_id = 78;
+        e.left_usec = 1000 * HOUR;
+        apply(&r, e);
+        assert_int_equal(after[i]->wall, before[i].wall);
+        lb_request_free(r);
+    }
+}
+
+/* Neither the first event nor the one that begins it makes access longer than its bound. */
+static void test_no_longer_than_the_bound(void **state)
+{
+    static const int ways_in[] = { LB_EVENT_REQUESTED, LB_EVENT_REVIEW, LB_EVENT_PERMITTED, LB_EVENT_PREAPPROVED,
+                                   LB_EVENT_GRANTED };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(ways_in); i++) {
+        struct lb_event e = sample_event(ways_in[i], 0);
+        struct lb_request *r = NULL;
+
+        e.duration = 13 * HOUR;
+        apply(&r, e);
+        assert_int_equal(r->duration, 12 * HOUR);
+        if (r->state == LB_STATE_ACTIVE)
+            assert_int_equal(r->not_after.wall, SAMPLE_WALL + 12 * HOUR);
+        lb_request_free(r);
+    }
+    struct lb_request *r = sample_request(LB_STATE_APPROVED);
+    struct lb_event e = sample_event(LB_EVENT_BEGUN, HOUR);
+    e.duration = 5 * HOUR; /* four were approved */
+    apply(&r, e);
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 5 * HOUR);
+    assert_int_equal(r->duration, 4 * HOUR);
+    lb_request_free(r);
+}
+
+/* --- votes ------------------------------------------------------------------------------------------------------------ */
+
+static void vote(struct lb_request **r, int kind, int64_t after, int64_t duration, int64_t from)
+{
+    struct lb_event e = sample_event(kind, after);
+
+    e.duration = duration;
+    e.not_before = from ? SAMPLE_WALL + from : 0;
+    apply(r, e);
+}
+
+/* What one has made shorter or later, no other makes longer or earlier. */
+static void test_each_yes_only_takes_away(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_REVIEW);
+
+    (void)state;
+    vote(&r, LB_EVENT_REVIEWED, MINUTE, 3 * HOUR, 2 * HOUR);
+    assert_int_equal(r->state, LB_STATE_PENDING);
+    assert_int_equal(r->duration, 3 * HOUR);
+    vote(&r, LB_EVENT_VOTED, 2 * MINUTE, 2 * HOUR, 0);
+    vote(&r, LB_EVENT_VOTED, 3 * MINUTE, 4 * HOUR, 1 * HOUR);
+    vote(&r, LB_EVENT_APPROVED, 4 * MINUTE, 0, 0);
+    assert_int_equal(r->duration, 2 * HOUR);
+    assert_int_equal(r->not_before, SAMPLE_WALL + 2 * HOUR);
+    assert_int_equal(r->begin_at.wall, SAMPLE_WALL + 2 * HOUR);
+    assert_int_equal(r->begin_at.boot, SAMPLE_BOOT + 2 * HOUR);
+    assert_int_equal(r->use_by.wall, SAMPLE_WALL + 26 * HOUR);
+    assert_int_equal(r->approvals.n, 4);
+    lb_request_free(r);
+}
+
+/* A start that has passed when the last one says yes puts nothing off. */
+static void test_start_in_the_past(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_PENDING);
+
+    (void)state;
+    vote(&r, LB_EVENT_VOTED, MINUTE, 0, HOUR);
+    vote(&r, LB_EVENT_APPROVED, 2 * HOUR, 0, 0);
+    assert_int_equal(r->begin_at.wall, SAMPLE_WALL + 2 * HOUR);
+    assert_int_equal(r->use_by.wall, SAMPLE_WALL + 26 * HOUR);
+    lb_request_free(r);
+}
+
+/* --- windows ---------------------------------------------------------------------------------------------------------- */
+
+static struct lb_request *window_from(int64_t from, int64_t duration)
+{
+    struct lb_event e = sample_event(LB_EVENT_GRANTED, 0);
+    struct lb_request *r = NULL;
+
+    e.basis = LB_BASIS_PREAPPROVED;
+    e.engineer = NULL;
+    e.duration = duration;
+    e.not_before = from ? SAMPLE_WALL + from : 0;
+    apply(&r, e);
+    return r;
+}
+
+static void test_window(void **state)
+{
+    struct lb_request *r = window_from(2 * HOUR, 4 * HOUR);
+    const struct lb_approval *a = r->approvals.items;
+
+    (void)state;
+    assert_int_equal(r->state, LB_STATE_APPROVED);
+    assert_int_equal(r->approvals.n, 1);
+    assert_string_equal(a->approver, "bob");
+    assert_string_equal(a->decision, "approve");
+    assert_int_equal(r->begin_at.wall, SAMPLE_WALL + 2 * HOUR);
+    assert_int_equal(r->use_by.wall, SAMPLE_WALL + 6 * HOUR); /* then it is over, opened or not */
+    apply(&r, sample_event(LB_EVENT_BEGUN, 2 * HOUR));
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 6 * HOUR);
+    lb_request_free(r);
+}
+
+/* The host was off when it should have opened: it closes when it was said all the same. */
+static void test_window_that_opens_late(void **state)
+{
+    struct lb_request *r = window_from(2 * HOUR, 4 * HOUR);
+
+    (void)state;
+    apply(&r, sample_event(LB_EVENT_BEGUN, 5 * HOUR));
+    assert_int_equal(r->not_before, SAMPLE_WALL + 5 * HOUR);
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 6 * HOUR);
+    assert_int_equal(r->not_after.boot, SAMPLE_BOOT + 6 * HOUR);
+    lb_request_free(r);
+}
+
+static void test_login_by_a_window(void **state)
+{
+    struct lb_event e = sample_event(LB_EVENT_PREAPPROVED, HOUR);
+    struct lb_request *r = NULL;
+
+    (void)state;
+    e.basis = LB_BASIS_PREAPPROVED;
+    e.duration = 2 * HOUR;
+    apply(&r, e);
+    assert_int_equal(r->state, LB_STATE_ACTIVE);
+    assert_int_equal(r->basis, LB_BASIS_PREAPPROVED);
+    assert_string_equal(r->grant, "GRNT-0001");
+    assert_int_equal(r->not_before, SAMPLE_WALL + HOUR);
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 3 * HOUR);
+    lb_request_free(r);
+}
+
+/* --- break-glass ------------------------------------------------------------------------------------------------------ */
+
+static struct lb_request *emergency_from(int from)
+{
+    struct lb_request *r = sample_request(from);
+    struct lb_event e = sample_event(LB_EVENT_EMERGENCY, HOUR);
+
+    r->terms.emergency = true;
+    r->terms.emergency_duration = 30 * MINUTE;
+    e.duration = 11 * HOUR;
+    apply(&r, e);
+    return r;
+}
+
+static void test_emergency(void **state)
+{
+    static const int states[] = { LB_STATE_REVIEW, LB_STATE_PENDING };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(states); i++) {
+        struct lb_request *r = emergency_from(states[i]);
+
+        assert_int_equal(r->state, LB_STATE_ACTIVE);
+        assert_int_equal(r->basis, LB_BASIS_EMERGENCY);
+        assert_int_equal(r->duration, 30 * MINUTE); /* the rule's, whatever the event says */
+        assert_int_equal(r->not_before, SAMPLE_WALL + HOUR);
+        assert_int_equal(r->not_after.wall, SAMPLE_WALL + HOUR + 30 * MINUTE);
+        assert_int_equal(r->acknowledged_at, 0);
+        assert_int_equal(r->approvals.n, 0);
+        lb_request_free(r);
+    }
+}
+
+/* Led on from an emergency's beginning to where it may be seen. */
+static const struct { int state, way[3]; } seen_in[] = {
+    { LB_STATE_ACTIVE, { 0 } },
+    { LB_STATE_PAUSED, { LB_EVENT_PAUSED } },
+    { LB_STATE_ENDING, { LB_EVENT_TIME_OVER } },
+    { LB_STATE_COMPLETED, { LB_EVENT_HANDED_BACK, LB_EVENT_COMPLETED } },
+    { LB_STATE_ENDED, { LB_EVENT_TIME_OVER, LB_EVENT_ENDED } },
+    { LB_STATE_REVOKED, { LB_EVENT_STOPPED, LB_EVENT_REVOKED } },
+};
+
+static void test_acknowledged_once(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(seen_in); i++) {
+        struct lb_request *r = emergency_from(LB_STATE_PENDING);
+        struct lb_event seen = sample_event(LB_EVENT_ACKNOWLEDGED, 3 * HOUR);
+        const struct lb_approval *a;
+        int64_t closed_at;
+
+        for (size_t k = 0; k < 3 && seen_in[i].way[k]; k++)
+            apply(&r, sample_event(seen_in[i].way[k], 2 * HOUR));
+        closed_at = r->closed_at;
+        apply(&r, seen);
+        assert_int_equal(r->state, seen_in[i].state);
+        assert_int_equal(r->acknowledged_at, SAMPLE_WALL + 3 * HOUR);
+        assert_int_equal(r->closed_at, closed_at);
+        assert_int_equal(closed_at, lb_state_is_open(r->state) ? 0 : SAMPLE_WALL + 2 * HOUR);
+        a = r->approvals.items;
+        assert_int_equal(r->approvals.n, 1);
+        assert_string_equal(a->decision, "acknowledge");
+        assert_string_equal(a->approver, "bob");
+        assert_refused(r, &seen); /* one has; it stays his */
+        lb_request_free(r);
+    }
+}
+
+static void test_nothing_to_acknowledge(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(seen_in); i++)
+        assert_refused_and_free(sample_request(seen_in[i].state), LB_EVENT_ACKNOWLEDGED);
+}
+
+static void test_unit_failed_is_a_message(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+    struct lb_event e = sample_event(LB_EVENT_UNIT_FAILED, HOUR);
+    const struct lb_message *m;
+
+    (void)state;
+    e.note = "data.mount could not be started (failed)";
+    e.from = "the gatekeeper";
+    apply(&r, e);
+    m = r->messages.items;
+    assert_int_equal(r->messages.n, 1);
+    assert_string_equal(m->from, "the gatekeeper");
+    assert_string_equal(m->text, e.note);
+    assert_int_equal(r->state, LB_STATE_ACTIVE); /* the access goes on without it */
     lb_request_free(r);
 }
 
@@ -451,17 +819,30 @@ static void test_messages(void **state)
 /* What the promises need to know of a history, kept apart from the request. */
 struct history {
     struct lb_request *r;
-    bool granted;              /* somebody or a rule let it in */
+    bool granted;               /* somebody or a rule let it in */
+    int64_t begun_at;
     int64_t end_wall, end_boot; /* what the events have allowed at most */
     int64_t duration;
     int closed; /* the final state, once there is one */
     int64_t now;
 };
 
+#define EMERGENCY_DURATION (50 * MINUTE)
+
+static bool is_first(int kind)
+{
+    return lb_lifecycle_step(LB_STATE_NONE, kind).next != LB_STATE_NONE;
+}
+
 static bool grants(int kind)
 {
     return kind == LB_EVENT_APPROVED || kind == LB_EVENT_PERMITTED || kind == LB_EVENT_PREAPPROVED ||
-           kind == LB_EVENT_EMERGENCY;
+           kind == LB_EVENT_EMERGENCY || kind == LB_EVENT_GRANTED;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 static void bound(struct history *h, const struct lb_event *e, int64_t span)
@@ -470,33 +851,51 @@ static void bound(struct history *h, const struct lb_event *e, int64_t span)
     h->end_boot = e->time.boot + span;
 }
 
+/* What an event says is left counts only as far as it gives no more than `more`; what was due before is due now. */
+static void renew(struct history *h, const struct lb_event *e, int64_t more)
+{
+    int64_t left = h->end_wall + more - e->time.wall;
+
+    bound(h, e, least(left > 0 ? left : 0, e->left_usec));
+}
+
 static void follow(struct history *h, const struct lb_event *e)
 {
-    bool first = e->kind == LB_EVENT_PERMITTED || e->kind == LB_EVENT_EMERGENCY || e->kind == LB_EVENT_REQUESTED ||
-                 e->kind == LB_EVENT_REVIEW || e->kind == LB_EVENT_PREAPPROVED;
-
     h->granted |= grants(e->kind);
-    if (first || ((e->kind == LB_EVENT_APPROVED || e->kind == LB_EVENT_BEGUN) && e->duration > 0))
-        h->duration = e->duration;
-    if (e->kind == LB_EVENT_PERMITTED || e->kind == LB_EVENT_EMERGENCY || e->kind == LB_EVENT_BEGUN)
+    if (is_first(e->kind))
+        h->duration = least(e->duration, e->terms.max_duration);
+    else if (e->kind == LB_EVENT_EMERGENCY)
+        h->duration = EMERGENCY_DURATION;
+    if (e->kind != LB_EVENT_EXTENDED && e->duration > 0 && grants(e->kind))
+        h->duration = least(h->duration, e->duration);
+    if (h->r->state == LB_STATE_ACTIVE && !h->begun_at) {
+        h->begun_at = e->time.wall;
         bound(h, e, h->duration);
-    if (e->kind == LB_EVENT_EXTENDED || (e->kind == LB_EVENT_REBOOTED && lb_state_is_access(h->r->state)))
-        bound(h, e, e->left_usec);
+    }
+    if (e->kind == LB_EVENT_EXTENDED)
+        renew(h, e, e->duration);
+    if (e->kind == LB_EVENT_REBOOTED && h->begun_at)
+        renew(h, e, 0);
 }
 
 static void assert_promises(const struct history *h)
 {
     const struct lb_request *r = h->r;
+    const struct lb_time now = sample_time(h->now);
     bool receipt = r->state == LB_STATE_COMPLETED || r->state == LB_STATE_ENDED || r->state == LB_STATE_REVOKED;
 
     if (lb_state_is_access(r->state) || r->state == LB_STATE_ENDING || receipt)
         assert_true(h->granted);
     if (lb_state_is_access(r->state)) {
         assert_true(r->not_after.wall <= h->end_wall && r->not_after.boot <= h->end_boot);
+        assert_true(r->not_after.wall <= h->begun_at + r->terms.max_duration || lb_deadline_due(&r->not_after, &now));
         assert_int_equal(r->not_after.boot_id, 77);
+        assert_null(r->extends);
     }
-    if (receipt)
+    if (receipt && !r->extends)
         assert_true(r->end.left == 0 && r->end.reason && lb_request_open_sessions(r) == 0);
+    if (r->acknowledged_at)
+        assert_int_equal(r->basis, LB_BASIS_EMERGENCY);
     assert_int_equal(r->closed_at != 0, !lb_state_is_open(r->state));
 }
 
@@ -508,9 +907,14 @@ static struct lb_event random_event(uint64_t *seed, struct history *h)
     e.time = sample_time(h->now);
     e.pid = 1 + sample_below(seed, 4);
     e.left = sample_below(seed, 3) - 1;
-    e.duration = sample_below(seed, 4) ? sample_below(seed, 9 * HOUR) : 0;
-    e.left_usec = sample_below(seed, 2 * HOUR);
+    e.duration = sample_below(seed, 4) || is_first(e.kind) ? sample_below(seed, 14 * HOUR) : 0;
+    e.left_usec = sample_below(seed, 20 * HOUR);
     e.warning = (1 + sample_below(seed, 15)) * MINUTE;
+    e.not_before = sample_below(seed, 4) ? 0 : e.time.wall + sample_below(seed, 5 * HOUR);
+    if ((e.kind == LB_EVENT_REQUESTED || e.kind == LB_EVENT_REVIEW) && sample_below(seed, 8) == 0)
+        e.extends = "MORE-0001";
+    e.terms.emergency = sample_below(seed, 2);
+    e.terms.emergency_duration = EMERGENCY_DURATION;
     return e;
 }
 
@@ -522,7 +926,7 @@ static void random_step(uint64_t *seed, struct history *h)
 
     if (error == 0) {
         assert_int_not_equal(lb_lifecycle_step(before, e.kind).next, LB_STATE_NONE);
-        assert_int_equal(h->closed, LB_STATE_NONE);
+        assert_true(h->closed == LB_STATE_NONE || e.kind == LB_EVENT_ACKNOWLEDGED);
         follow(h, &e);
         h->closed = lb_state_is_open(h->r->state) ? LB_STATE_NONE : h->r->state;
     } else if (h->r) {
@@ -560,6 +964,9 @@ int main(void)
         cmocka_unit_test(test_out_of_range),
         cmocka_unit_test(test_shape),
         cmocka_unit_test(test_contradictions),
+        cmocka_unit_test(test_emergency_only_where_the_rule_allows),
+        cmocka_unit_test(test_more_time_is_no_access),
+        cmocka_unit_test(test_extension_within_bounds),
         cmocka_unit_test(test_begin),
         cmocka_unit_test(test_decision_shortens),
         cmocka_unit_test(test_denial_is_recorded),
@@ -567,6 +974,18 @@ int main(void)
         cmocka_unit_test(test_first_word_of_the_end_stands),
         cmocka_unit_test(test_reboot),
         cmocka_unit_test(test_extension),
+        cmocka_unit_test(test_extension_is_no_longer_than_granted),
+        cmocka_unit_test(test_reboot_gives_no_time),
+        cmocka_unit_test(test_no_longer_than_the_bound),
+        cmocka_unit_test(test_each_yes_only_takes_away),
+        cmocka_unit_test(test_start_in_the_past),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_window_that_opens_late),
+        cmocka_unit_test(test_login_by_a_window),
+        cmocka_unit_test(test_emergency),
+        cmocka_unit_test(test_acknowledged_once),
+        cmocka_unit_test(test_nothing_to_acknowledge),
+        cmocka_unit_test(test_unit_failed_is_a_message),
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_random_histories),
     };

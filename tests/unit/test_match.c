@@ -7,9 +7,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "policy/base.h"
 #include "policy/glob.h"
-#include "policy/match.h"
+#include "policy/pattern.h"
 
 static void test_globs(void **state)
 {
@@ -32,6 +34,8 @@ static void test_globs(void **state)
         { "[!a]", "", false }, { "*[0-9]", "web12", true }, { "*[0-9]", "web", false },
         { "a\\b", "a\\b", true }, { "\\*", "*", false }, { "\u00e9", "\u00e8", false },
         { "*[!\u00e9]x", "\u00e9x", false }, { "\xFF", "\xFE", false },
+        { "*\xA9", "\u00e9", false }, { "\xC3*", "\u00e9", false }, { "*a*\u00e9", "a\u00e9", true },
+        { "*?a", "\u00e9a", true }, { "*[b]a*", "abca-ba", true }, { "a*", "\xFF", false }, { "*a*a", "aba", true },
     };
 
     (void)state;
@@ -230,6 +234,94 @@ static void test_identity_lists(void **state)
             fail_msg("%s and \"%s\"", cases[i].patterns, cases[i].value);
 }
 
+static void test_command_lists(void **state)
+{
+    static const char digest[] = "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+                      other[] = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    char both[256];
+
+    (void)state;
+    snprintf(both, sizeof(both), "%s %s", other, digest);
+    assert_true(fits(LB_MATCH_COMMAND, digest, &(struct lb_facts){ .command = digest }));
+    assert_true(fits(LB_MATCH_COMMAND, both, &(struct lb_facts){ .command = digest }));
+    assert_false(fits(LB_MATCH_COMMAND, digest, &(struct lb_facts){ .command = other }));
+    assert_false(fits(LB_MATCH_COMMAND, digest, &(struct lb_facts){ .command = digest + strlen("sha256:") }));
+    assert_false(fits(LB_MATCH_COMMAND, both, &(struct lb_facts){ .command = "" }));
+    assert_false(fits(LB_MATCH_COMMAND, both, &(struct lb_facts){}));
+}
+
+static void test_time_lists(void **state)
+{
+    (void)state;
+    assert_true(fits(LB_MATCH_TIME, "Mon 08:00-18:00 !12:00-13:00", &(struct lb_facts){ .minute = 480 }));
+    assert_false(fits(LB_MATCH_TIME, "Mon 08:00-18:00 !12:00-13:00", &(struct lb_facts){ .minute = 720 }));
+    assert_false(fits(LB_MATCH_TIME, "!Tue", &(struct lb_facts){ .weekday = -1 }));
+}
+
+static void test_what_covers_what_fits(void **state)
+{
+    static const char *const globs[] = { "a", "ab", "abc", "*", "a*", "ab*", "*c", "*bc", "a*c", "ab*bc", "a?c",
+                                         "[ab]*", "a[b]c", "?", "*b*", "**" };
+    static const char *const values[] = { "a", "ab", "abc", "abbc", "abcbc", "c", "bc", "ac", "axc", "b", "abcx" };
+    struct lb_pattern_list *lists[LB_ELEMENTS(globs)];
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(globs); i++)
+        lists[i] = parse(LB_MATCH_ACCOUNT, globs[i]);
+    for (size_t i = 0; i < LB_ELEMENTS(globs); i++)
+        for (size_t j = 0; j < LB_ELEMENTS(globs); j++)
+            for (size_t k = 0; k < LB_ELEMENTS(values); k++)
+                if (lb_pattern_covers(&lists[i]->patterns[0], &lists[j]->patterns[0]) &&
+                    fits(LB_MATCH_ACCOUNT, globs[j], &(struct lb_facts){ .account = values[k] }) &&
+                    !fits(LB_MATCH_ACCOUNT, globs[i], &(struct lb_facts){ .account = values[k] }))
+                    fail_msg("%s does not cover %s: %s", globs[i], globs[j], values[k]);
+    for (size_t i = 0; i < LB_ELEMENTS(globs); i++)
+        lb_pattern_list_free(lists[i]);
+}
+
+/* What the index looks a pattern up by. */
+static void test_anchors(void **state)
+{
+    static const struct {
+        const char *glob;
+        enum lb_anchor_kind kind;
+        const char *bytes;
+    } cases[] = {
+        { "abc", LB_ANCHOR_WHOLE, "abc" }, { "*", LB_ANCHOR_NONE, "" }, { "a*", LB_ANCHOR_HEAD, "a" },
+        { "*a", LB_ANCHOR_TAIL, "a" }, { "ab*cd", LB_ANCHOR_HEAD, "ab" }, { "ab*cde", LB_ANCHOR_TAIL, "cde" },
+        { "a*bcd*e", LB_ANCHOR_PIECE, "bcd" }, { "[abcd]", LB_ANCHOR_NONE, "" }, { "[abcd]x", LB_ANCHOR_TAIL, "x" },
+        { "x[]abcd]?", LB_ANCHOR_HEAD, "x" }, { "?[!]]y[^]z]", LB_ANCHOR_PIECE, "y" },
+        { "*0123456789abcdefgh*", LB_ANCHOR_PIECE, "0123456789abcdef" }, { "?a", LB_ANCHOR_TAIL, "a" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(cases); i++) {
+        struct lb_pattern_list *list = parse(LB_MATCH_IDENTITY, cases[i].glob);
+        struct lb_anchor anchor = lb_pattern_anchor(&list->patterns[0]);
+
+        if (anchor.kind != cases[i].kind || anchor.n != strlen(cases[i].bytes) ||
+            memcmp(anchor.bytes, cases[i].bytes, anchor.n) != 0)
+            fail_msg("%s: %.*s", cases[i].glob, (int)anchor.n, (const char *)anchor.bytes);
+        lb_pattern_list_free(list);
+    }
+}
+
+static void test_widening(void **state)
+{
+    struct lb_network net;
+    char shown[LB_NETWORK_MAX];
+
+    (void)state;
+    assert_int_equal(lb_network_parse("192.0.2.255", &net), 0);
+    for (int prefix = 32; prefix > 0; prefix--)
+        assert_true(lb_network_widen(&net));
+    assert_false(lb_network_widen(&net));
+    assert_string_equal(lb_network_format(&net, shown, sizeof(shown)), "0.0.0.0/0");
+    assert_int_equal(lb_network_parse("2001:db8::ffff/121", &net), 1);
+    assert_true(lb_network_widen(&net));
+    assert_string_equal(lb_network_format(&net, shown, sizeof(shown)), "2001:db8::ff00/120");
+}
+
 static void test_words_that_are_mistaken(void **state)
 {
     static const struct {
@@ -258,6 +350,12 @@ static void test_words_that_are_mistaken(void **state)
         { LB_MATCH_KEY, "certficate",
           "f:7: Key=certficate is none of any, plain, certificate, hardware (did you mean certificate?)\n" },
         { LB_MATCH_KEY, "Any", "f:7: Key=Any is none of any, plain, certificate, hardware (did you mean any?)\n" },
+        { LB_MATCH_COMMAND, "deadbeef",
+          "f:7: Command=deadbeef is not sha256: and the 64 digits that sha256sum prints\n" },
+        { LB_MATCH_COMMAND, "sha256:DEADBEEF0000000000000000000000000000000000000000000000000000000000",
+          "f:7: Command=sha256:DEADBEEF0000000000000000000000000000000000000000000000000000000000 is not sha256: and "
+          "the 64 digits that sha256sum prints\n" },
+        { LB_MATCH_COMMAND, "!sha256:0", "f:7: Command=sha256:0: it lists what may run; there is no ! in it\n" },
         { LB_MATCH_IDENTITY, "@vendor.example",
           "f:7: Identity=@vendor.example: patterns are for the whole Key ID (did you mean *@vendor.example?)\n" },
     };
@@ -304,6 +402,11 @@ int main(void)
         cmocka_unit_test(test_host_lists),
         cmocka_unit_test(test_key_lists),
         cmocka_unit_test(test_identity_lists),
+        cmocka_unit_test(test_command_lists),
+        cmocka_unit_test(test_time_lists),
+        cmocka_unit_test(test_what_covers_what_fits),
+        cmocka_unit_test(test_anchors),
+        cmocka_unit_test(test_widening),
         cmocka_unit_test(test_words_that_are_mistaken),
         cmocka_unit_test(test_names_and_groups_of_a_list),
     };

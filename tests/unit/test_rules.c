@@ -99,8 +99,81 @@ static void test_an_empty_set_asks_for_approval(void **state)
     lb_ruleset_free(set);
 }
 
+#define DIGEST "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
+#define RUN "[Run]\nUser=backup\n"
+
+static void test_scripts_are_permitted_by_name_only(void **state)
+{
+    static const struct lb_policy_text some[] = {
+        FILE_("/p/10-never.policy", "[Match]\nAccount=mallory\n[Rule]\nAction=deny\n"),
+        FILE_("/p/20-in.policy", "[Match]\nAccount=*\n[Rule]\nAction=permit\n"),
+        FILE_("/p/30-script.policy", "[Match]\nCommand=" DIGEST "\n[Rule]\nAction=permit\n" RUN),
+    };
+    struct lb_ruleset *set = rules(some, LB_ELEMENTS(some));
+    struct lb_facts f = { .account = "eng" };
+
+    (void)state;
+    check(set, &f, LB_ACTION_PERMIT, "20-in.policy", false);
+    f.command = DIGEST;
+    check(set, &f, LB_ACTION_PERMIT, "30-script.policy", false);
+    assert_string_equal(lb_rules_decide(set, &f).rule->run.user, "backup");
+    f.command = "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be04";
+    check(set, &f, LB_ACTION_REQUIRE, "", false);
+    f.account = "mallory";
+    check(set, &f, LB_ACTION_DENY, "10-never.policy", false);
+    lb_ruleset_free(set);
+
+    set = rules(some + 2, 1);
+    f = (struct lb_facts){ .account = "eng", .command = "" };
+    check(set, &f, LB_ACTION_REQUIRE, "", false); /* the rule is for no login */
+    lb_ruleset_free(set);
+}
+
+static void test_time(void **state)
+{
+    static const struct lb_policy_text some[] = {
+        FILE_("/p/10-work.policy", "[Match]\nTime=Mon..Fri 08:00-18:00\n[Rule]\nAction=permit\n"),
+        FILE_("/p/20-not-sunday.policy", "[Match]\nTime=!Sun\n[Rule]\nAction=require-approval\n"),
+        FILE_("/p/90-rest.policy", "[Rule]\nAction=deny\n"),
+    };
+    static const struct {
+        int weekday, minute, action;
+        const char *file;
+    } cases[] = {
+        { 0, 8 * 60, LB_ACTION_PERMIT, "10-work.policy" }, { 4, 18 * 60 - 1, LB_ACTION_PERMIT, "10-work.policy" },
+        { 4, 18 * 60, LB_ACTION_REQUIRE, "20-not-sunday.policy" },
+        { 5, 600, LB_ACTION_REQUIRE, "20-not-sunday.policy" },
+        { 6, 600, LB_ACTION_DENY, "90-rest.policy" }, { -1, 600, LB_ACTION_DENY, "90-rest.policy" },
+        { 0, -1, LB_ACTION_DENY, "90-rest.policy" },
+    };
+    struct lb_ruleset *set = rules(some, LB_ELEMENTS(some));
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(cases); i++) {
+        struct lb_facts f = { .account = "eng", .weekday = cases[i].weekday, .minute = cases[i].minute };
+
+        check(set, &f, cases[i].action, cases[i].file, false);
+    }
+    lb_ruleset_free(set);
+}
+
+static void test_a_set_without_an_index(void **state)
+{
+    struct lb_ruleset *set = rules(files, LB_ELEMENTS(files));
+    struct lb_ruleset two = { set->rules + 2, 2, set->defaults };
+    LB_FREE const char **groups = lb_rules_groups(&(struct lb_ruleset){ set->rules, 2 });
+
+    (void)state;
+    check(&two, &(struct lb_facts){ .service = "su", .scope = "root" }, LB_ACTION_REQUIRE, "30-su.policy", true);
+    check(&two, &(struct lb_facts){ .service = "x", .scope = "root" }, LB_ACTION_DENY, "40-scope.policy", false);
+    assert_string_equal(groups[0], "robots");
+    assert_null(groups[1]);
+    lb_ruleset_free(set);
+}
+
 static void write_row(void *userdata, const struct lb_rule *rule, const char *key, const char *pattern)
 {
+    assert_int_equal(!key, !pattern);
     fprintf(userdata, "%s %s %s\n", rule->file, key ? key : "-", pattern ? pattern : "-");
 }
 
@@ -132,6 +205,12 @@ static void test_explain(void **state)
                                    "40-scope.policy Scope root\n");
     assert_string_equal(nothing, "");
     lb_ruleset_free(set);
+
+    static const struct lb_policy_text in[] = { FILE_("in", "[Match]\nAccount=a\n[Rule]\nAction=permit\n") };
+    set = rules(in, 1);
+    LB_FREE char *script = explain(set, &(struct lb_facts){ .account = "a", .command = DIGEST });
+    assert_string_equal(script, "in Command \n"); /* it names none */
+    lb_ruleset_free(set);
 }
 
 static void test_groups_are_named_once(void **state)
@@ -147,8 +226,8 @@ static void test_groups_are_named_once(void **state)
 
     (void)state;
     assert_string_equal(groups[0], "one");
-    assert_string_equal(groups[1], "two");
-    assert_string_equal(groups[2], "three");
+    assert_string_equal(groups[1], "three");
+    assert_string_equal(groups[2], "two");
     assert_null(groups[3]);
     assert_null(none[0]);
     lb_ruleset_free(set);
@@ -160,6 +239,9 @@ int main(void)
         cmocka_unit_test(test_the_first_that_fits_decides),
         cmocka_unit_test(test_without_a_set_the_door_is_closed),
         cmocka_unit_test(test_an_empty_set_asks_for_approval),
+        cmocka_unit_test(test_scripts_are_permitted_by_name_only),
+        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_a_set_without_an_index),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_groups_are_named_once),
     };

@@ -19,6 +19,7 @@
 #define HOUR (60 * MIN)
 #define FILE_(name, content) { name, content, sizeof(content) - 1 }
 #define RULE "[Rule]\nAction=deny\n"
+#define DIGEST "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
 
 static struct lb_ruleset *parse(const char *text)
 {
@@ -54,13 +55,14 @@ static void test_every_key_reaches_its_place(void **state)
 {
     struct lb_ruleset *set = parse(
         "[Match]\nAccount=a\nService=s\nScope=login\nRemoteHost=local\nKey=plain\nIdentity=*\n"
-        "[Rule]\nAction=permit\nDescription=Some words ; and a comment\n"
+        "Command=" DIGEST "\nTime=Mon..Fri 08:00-18:00\n[Rule]\nAction=permit\nDescription=Some words ; and a comment\n"
         "[Request]\nTicket=required\nTicketPattern=CASE-[0-9]{4,}\nTicketURL=https://x.example/%t?a=%20\nReason=no\n"
         "ExpireAfter=4d\nMaxPending=7\n"
-        "[Approval]\nInternal=\nCustomer=@lockbox-approvers bob\nQuorum=1\nEvidence=any\n"
-        "[Access]\nDuration=1h 30min\nMaxDuration=2h\nStarts=login\nUseBy=1d\nUnits=\nOnEnd=kill\n"
+        "[Approval]\nInternal=@duty eve\nCustomer=@lockbox-approvers bob\nQuorum=2\nEvidence=any\n"
+        "[Access]\nDuration=1h 30min\nMaxDuration=2h\nStarts=login\nUseBy=1d\nUnits=a.mount b@1.service\nOnEnd=kill\n"
         "Warn=1min 15min 5min\nOnReboot=keep\nRecord=no\nMaxSessions=3\nExclusive=off\n"
-        "[BreakGlass]\nAllow=no\nDuration=30min\n");
+        "[BreakGlass]\nAllow=yes\nDuration=30min\n"
+        "[Run]\nUser=backup\nArguments=--db [a-z]+\nEnvironment=A=1 LANG=C.UTF-8 B=\n");
     const struct lb_rule *r = &set->rules[0];
 
     (void)state;
@@ -68,7 +70,8 @@ static void test_every_key_reaches_its_place(void **state)
     assert_string_equal(r->path, "/etc/p/f.policy");
     assert_int_equal(r->action, LB_ACTION_PERMIT);
     assert_string_equal(r->description, "Some words");
-    static const char *const matches[] = { "a", "s", "login", "local", "plain", "*" };
+    static const char *const matches[] = { "a", "s", "login", "local", "plain", "*", DIGEST,
+                                          "Mon..Fri 08:00-18:00" };
     for (size_t i = 0; i < LB_MATCH_MAX_; i++)
         assert_string_equal(lb_pattern_list_text(r->match[i]), matches[i]);
     assert_int_equal(r->terms.ticket, LB_NEED_REQUIRED);
@@ -77,17 +80,21 @@ static void test_every_key_reaches_its_place(void **state)
     assert_int_equal(r->terms.reason, LB_NEED_NO);
     assert_int_equal(r->terms.expire_after, 96 * HOUR);
     assert_int_equal(r->terms.max_pending, 7);
-    assert_null(r->terms.internal[0]);
+    assert_string_equal(r->terms.internal[0], "@duty");
+    assert_string_equal(r->terms.internal[1], "eve");
+    assert_null(r->terms.internal[2]);
     assert_string_equal(r->terms.customer[0], "@lockbox-approvers");
     assert_string_equal(r->terms.customer[1], "bob");
     assert_null(r->terms.customer[2]);
-    assert_int_equal(r->terms.quorum, 1);
+    assert_int_equal(r->terms.quorum, 2);
     assert_int_equal(r->terms.evidence, LB_EVIDENCE_ANY);
     assert_int_equal(r->terms.duration, 90 * MIN);
     assert_int_equal(r->terms.max_duration, 2 * HOUR);
     assert_int_equal(r->terms.starts, LB_STARTS_LOGIN);
     assert_int_equal(r->terms.use_by, 24 * HOUR);
-    assert_null(r->terms.units[0]);
+    assert_string_equal(r->terms.units[0], "a.mount");
+    assert_string_equal(r->terms.units[1], "b@1.service");
+    assert_null(r->terms.units[2]);
     assert_int_equal(r->terms.on_end, LB_ON_END_KILL);
     static const int64_t warn[LB_WARN_MAX] = { 15 * MIN, 5 * MIN, 1 * MIN };
     assert_memory_equal(r->terms.warn, warn, sizeof(warn));
@@ -95,8 +102,15 @@ static void test_every_key_reaches_its_place(void **state)
     assert_int_equal(r->terms.record, LB_NEED_NO);
     assert_int_equal(r->terms.max_sessions, 3);
     assert_false(r->terms.exclusive);
-    assert_false(r->terms.emergency);
+    assert_true(r->terms.emergency);
     assert_int_equal(r->terms.emergency_duration, 30 * MIN);
+    assert_string_equal(r->run.user, "backup");
+    assert_int_equal(r->run.arguments, LB_ARGUMENTS_PATTERN);
+    assert_string_equal(r->run.pattern, "--db [a-z]+");
+    assert_string_equal(r->run.environment[0], "A=1");
+    assert_string_equal(r->run.environment[1], "LANG=C.UTF-8");
+    assert_string_equal(r->run.environment[2], "B=");
+    assert_null(r->run.environment[3]);
     lb_ruleset_free(set);
 }
 
@@ -140,6 +154,9 @@ static void test_what_is_not_said_is_the_default(void **state)
     assert_int_equal(set->rules[0].terms.warn[0], 0);
     assert_int_equal(set->rules[0].action, LB_ACTION_REQUIRE);
     assert_null(set->rules[0].description);
+    assert_null(set->rules[0].run.user);
+    assert_int_equal(set->rules[0].run.arguments, LB_ARGUMENTS_NONE);
+    assert_null(set->rules[0].run.environment);
     for (size_t i = 0; i < LB_MATCH_MAX_; i++)
         assert_null(set->rules[0].match[i]);
     lb_ruleset_free(set);
@@ -217,17 +234,13 @@ static void test_values_that_are_mistaken(void **state)
         { "Match", "Scope", "Login", "Login is not a scope: at most 32 of a-z 0-9 _ -" },
         { "Match", "RemoteHost", "10.0.0.1/8", "10.0.0.1/8 has bits set behind the prefix (did you mean 10.0.0.0/8?)" },
         { "Match", "Account", "a[", "a[: a [ without its ]" },
+        { "Match", "Time", "Mo..Fri", "Mo is no day; days are Mon Tue Wed Thu Fri Sat Sun (did you mean Mon?)" },
+        { "Access", "Units", "shares", "shares is no name of a systemd unit, such as customer-shares.target" },
         /* what a later version brings */
-        { "Match", "Command", "sha256:0", " is not supported by this version" },
-        { "Match", "Time", "Mon..Fri 08:00-18:00", " is not supported by this version" },
-        { "Approval", "Internal", "@vendor-duty", " is not supported by this version" },
-        { "Approval", "Quorum", "2", "2 is not supported by this version" },
         { "Approval", "Evidence", "signed", "signed is not supported by this version" },
-        { "Access", "Units", "customer-shares.target", " is not supported by this version" },
         { "Access", "OnEnd", "freeze=10min", "freeze=10min is not supported by this version" },
         { "Access", "Record", "optional", "optional is not supported by this version" },
         { "Access", "Record", "required", "required is not supported by this version" },
-        { "BreakGlass", "Allow", "yes", "yes is not supported by this version" },
     };
 
     (void)state;
@@ -313,6 +326,60 @@ static void test_durations_fit_their_cap(void **state)
     lb_ruleset_free(parse(RULE "[Access]\nDuration=8h\nMaxDuration=8h\n"));
 }
 
+/* A rule for a script, with these lines in [Run]. */
+#define SCRIPT "[Match]\nCommand=" DIGEST "\n[Rule]\nAction=permit\n"
+
+static void test_a_script_is_permitted_whole(void **state)
+{
+    (void)state;
+    lb_ruleset_free(parse(SCRIPT "[Run]\nUser=backup\n"));
+    refuse(SCRIPT, "f:2: Command= needs to know who the script runs as: User= in [Run]\n");
+    refuse(SCRIPT "[Run]\nArguments=any\n", "f:2: Command= needs to know who the script runs as: User= in [Run]\n");
+    refuse("[Match]\nCommand=" DIGEST "\n" RULE "[Run]\nUser=x\n",
+           "f:2: Command= is for rules with Action=permit: what it does not name is refused anyway\n");
+    refuse(RULE "[Run]\nUser=x\n", "f:3: [Run] is for rules that name a script with Command=\n");
+    refuse(RULE "[Run]\n", "f:3: [Run] is for rules that name a script with Command=\n");
+    refuse("[Match]\nCommand=sha256:0\n[Rule]\nAction=permit\n[Run]\nUser=x\n",
+           "f:2: Command=sha256:0 is not sha256: and the 64 digits that sha256sum prints\n");
+}
+
+static void test_run(void **state)
+{
+    static const char *const cases[][3] = {
+        { "User", "", " is empty; leave the line out for the default" },
+        { "User", "1000", "1000 is not the name of one account" },
+        { "User", "a b", "a b is not the name of one account" },
+        { "User", "@wheel", "@wheel is not the name of one account" },
+        { "Arguments", "", " is empty; leave the line out for the default" },
+        { "Arguments", "(a", "(a: Unmatched ( or \\(" },
+        { "Arguments", "a{501}", "a{501}: the expression repeats too much" },
+        { "Environment", "A", "A is not NAME=VALUE; they are separated by spaces" },
+        { "Environment", "1A=2", "1A=2 is not NAME=VALUE; they are separated by spaces" },
+        { "Environment", "=2", "=2 is not NAME=VALUE; they are separated by spaces" },
+        { "Environment", "A=\"b\"",
+          "A=\"b\": quotes and backslashes have no meaning here; a value has no space in it" },
+        { "Environment", "A=1 AB=2 A=3", "A=3 says A twice" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(cases); i++) {
+        bool user = strcmp(cases[i][0], "User") == 0;
+        char text[512], expected[256];
+
+        snprintf(text, sizeof(text), SCRIPT "[Run]\n%s=%s\n%s", cases[i][0], cases[i][1], user ? "" : "User=x\n");
+        snprintf(expected, sizeof(expected), "f:6: %s=%s\n", cases[i][0], cases[i][2]);
+        refuse(text, expected);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct lb_ruleset *set = parse(i ? SCRIPT "[Run]\nUser=x\nArguments=any\n"
+                                         : SCRIPT "[Run]\nArguments=none\nUser=x\n");
+
+        assert_int_equal(set->rules[0].run.arguments, i ? LB_ARGUMENTS_ANY : LB_ARGUMENTS_NONE);
+        assert_null(set->rules[0].run.pattern);
+        lb_ruleset_free(set);
+    }
+}
+
 static void test_bytes_that_are_no_text(void **state)
 {
     (void)state;
@@ -381,6 +448,8 @@ int main(void)
         cmocka_unit_test(test_a_rule_says_its_action),
         cmocka_unit_test(test_one_rule_a_file),
         cmocka_unit_test(test_durations_fit_their_cap),
+        cmocka_unit_test(test_a_script_is_permitted_whole),
+        cmocka_unit_test(test_run),
         cmocka_unit_test(test_bytes_that_are_no_text),
         cmocka_unit_test(test_all_mistakes_of_all_files),
         cmocka_unit_test(test_examples),

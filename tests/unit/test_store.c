@@ -220,6 +220,10 @@ static void test_replay_equals_memory(void **state)
             e.duration = sample_below(&seed, 3) * HOUR;
             e.foreign = sample_below(&seed, 2);
             e.note = sample_below(&seed, 2) ? "Grüße \"\\ \n" : NULL;
+            e.left_usec = sample_below(&seed, 9) * HOUR;
+            e.not_before = sample_below(&seed, 2) ? e.time.wall + sample_below(&seed, 5) * HOUR : 0;
+            e.terms.emergency = sample_below(&seed, 2);
+            e.terms.emergency_duration = HOUR;
             step(s, &r, e); /* most are not allowed */
         }
         assert_non_null(r);
@@ -399,6 +403,79 @@ static void test_projection_is_made_again(void **state)
         assert_list(s, &(struct lb_store_filter){ .recent = SAMPLE_WALL + HOUR + MINUTE }, "AAAA-AAA2 AAAA-AAA1 ");
         lb_store_close(s);
     }
+}
+
+static void assert_unseen(struct lb_store *s, const char *account, const char *wanted)
+{
+    LB_FREE char *id = NULL;
+
+    assert_int_equal(lb_store_unseen(s, account, &id), wanted != NULL);
+    assert_int_equal(wanted == NULL, id == NULL);
+    if (wanted)
+        assert_string_equal(id, wanted);
+}
+
+/* An emergency on an account of its own, led as far as the events go; 0 ends them. */
+static void make_emergency(struct lb_store *s, const char *id, const char *account, const int *events)
+{
+    struct lb_event e = sample_event(LB_EVENT_REQUESTED, 0);
+    struct lb_request *r = NULL;
+
+    e.terms.emergency = true;
+    e.terms.emergency_duration = HOUR;
+    for (size_t i = 0; i == 0 || events[i - 1]; i++) {
+        e.request = (char *)id;
+        e.account = (char *)account;
+        assert_int_equal(step(s, &r, e), 0);
+        e = sample_event(events[i], (int64_t)i * MINUTE);
+    }
+    lb_request_free(r);
+}
+
+/* The state of what an emergency leaves behind, told from the table and told again from the log alone. */
+static void test_unseen_emergencies(void **state)
+{
+    struct lb_store *s = open_store();
+
+    (void)state;
+    make_request(s, "AAAA-AAA1", "calm", "CASE-1", 0, LB_EVENT_APPROVED);
+    make_emergency(s, "AAAA-AAA2", "running", (const int[]){ LB_EVENT_EMERGENCY, 0 });
+    make_emergency(s, "AAAA-AAA3", "over", (const int[]){ LB_EVENT_EMERGENCY, LB_EVENT_TIME_OVER, LB_EVENT_ENDED, 0 });
+    make_emergency(s, "AAAA-AAA4", "seen", (const int[]){ LB_EVENT_EMERGENCY, LB_EVENT_ACKNOWLEDGED, LB_EVENT_TIME_OVER,
+                                                           LB_EVENT_ENDED, 0 });
+    make_emergency(s, "AAAA-AAA5", "late", (const int[]){ LB_EVENT_EMERGENCY, LB_EVENT_TIME_OVER, LB_EVENT_ENDED,
+                                                           LB_EVENT_ACKNOWLEDGED, 0 });
+    for (int round = 0; round < 2; round++) {
+        assert_unseen(s, "nobody", NULL);
+        assert_unseen(s, "calm", NULL);
+        assert_unseen(s, "running", "AAAA-AAA2");
+        assert_unseen(s, "over", "AAAA-AAA3");
+        assert_unseen(s, "seen", NULL);
+        assert_unseen(s, "late", NULL);
+        assert_list(s, &(struct lb_store_filter){ .state = "ended" }, "AAAA-AAA3 AAAA-AAA4 AAAA-AAA5 ");
+        assert_list(s, &(struct lb_store_filter){ .recent = SAMPLE_WALL + 3 * MINUTE, .account = "late" }, "");
+        lb_store_close(s);
+        tamper("DELETE FROM requests; UPDATE meta SET value = 1 WHERE key = 'projection'");
+        s = open_store();
+    }
+    lb_store_close(s);
+}
+
+/* The log of an earlier version, whose table knew nothing of emergencies. */
+static void test_table_of_an_earlier_version(void **state)
+{
+    struct lb_store *s = open_store();
+
+    (void)state;
+    make_emergency(s, "AAAA-AAA1", "root", (const int[]){ LB_EVENT_EMERGENCY, 0 });
+    lb_store_close(s);
+    tamper("DROP TABLE requests; CREATE TABLE requests (id TEXT PRIMARY KEY, open INTEGER NOT NULL, state TEXT NOT NULL,"
+           " account TEXT, engineer TEXT, ticket TEXT, requested_at INTEGER NOT NULL, closed_at INTEGER) WITHOUT ROWID;"
+           " UPDATE meta SET value = 1 WHERE key = 'projection'");
+    s = open_store();
+    assert_unseen(s, "root", "AAAA-AAA1");
+    assert_list(s, &(struct lb_store_filter){ .open_only = true }, "AAAA-AAA1 ");
+    lb_store_close(s);
 }
 
 /* --- damage ----------------------------------------------------------------------------------------------------------- */
@@ -723,6 +800,8 @@ int main(void)
         TEST(test_journal_position),
         TEST(test_reader_beside_the_writer),
         TEST(test_projection_is_made_again),
+        TEST(test_unseen_emergencies),
+        TEST(test_table_of_an_earlier_version),
         TEST(test_damaged_file),
         TEST(test_not_a_database),
         TEST(test_truncated_file),

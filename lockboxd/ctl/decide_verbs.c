@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The approver's verbs: yes, no, stop, beforehand, seen, and words to the engineer. */
+#include <stdio.h>
+
+#include "lockboxd/ctl/ctl.h"
+#include "lockboxd/ctl/human.h"
+
+/* What comes next, where this yes alone has let nobody in. */
+static const char *after_approval(const struct lb_ctl *ctl, const json_t *request, char *buf)
+{
+    const json_t *approvals = json_object_get(request, "approvals");
+    const json_t *last = json_array_get(approvals, json_array_size(approvals) - 1);
+    bool waiting = lb_show_is_one_of(lb_ctl_string(request, "state"), "review pending");
+    char votes[LB_SHOW_VOTES_MAX];
+
+    if (!waiting)
+        return lb_act_period(ctl, request, buf);
+    if (strcmp(lb_ctl_string(last, "stage"), lb_ctl_string(request, "stage")) != 0)
+        return strcpy(buf, "; the customer decides now");
+    lb_show_votes(request, votes);
+    snprintf(buf, LB_ACT_PERIOD_MAX, "%s%s; more are needed", *votes ? ", " : "", votes);
+    return buf;
+}
+
+int verb_approve(struct lb_ctl *ctl)
+{
+    LB_JSON json_t *request = NULL;
+    json_t *parameters = json_pack("{s:s, s:s*}", "id", ctl->id, "note", ctl->options[LB_OPTION_NOTE]);
+    char rest[LB_ACT_PERIOD_MAX];
+    int r = lb_act_with_times(ctl, parameters, &parameters);
+
+    if (r == LB_EXIT_DONE)
+        r = lb_act(ctl, LB_ACCESS "Approve", parameters, &request);
+    if (r == LB_EXIT_DONE)
+        lb_act_say_done(ctl, "Approved", request, after_approval(ctl, request, rest));
+    return r;
+}
+
+int verb_deny(struct lb_ctl *ctl)
+{
+    return lb_act_once(ctl, LB_ACCESS "Deny", ctl->options[LB_OPTION_NOTE], "Denied", "");
+}
+
+int verb_ask(struct lb_ctl *ctl)
+{
+    return lb_act_once(ctl, LB_ACCESS "Ask", ctl->text, "Asked about", "");
+}
+
+int verb_acknowledge(struct lb_ctl *ctl)
+{
+    return lb_act_once(ctl, LB_ACCESS "Acknowledge", ctl->options[LB_OPTION_NOTE], "Acknowledged",
+                       "; the next request for the account is taken again");
+}
+
+/* Who, where, why and how long stand in the options already: nobody is asked again. */
+int verb_grant(struct lb_ctl *ctl)
+{
+    LB_JSON json_t *request = NULL;
+    json_t *parameters =
+        json_pack("{s:s, s:s, s:s*, s:s*}", "account", ctl->options[LB_OPTION_ACCOUNT], "ticket",
+                  ctl->options[LB_OPTION_TICKET], "scope", ctl->options[LB_OPTION_SCOPE], "note",
+                  ctl->options[LB_OPTION_NOTE]);
+    char rest[LB_ACT_PERIOD_MAX];
+    int r = lb_act_with_times(ctl, parameters, &parameters);
+
+    if (r == LB_EXIT_DONE)
+        r = lb_act(ctl, LB_ACCESS "Grant", parameters, &request);
+    if (r == LB_EXIT_DONE)
+        lb_act_say_done(ctl, "Opened", request, lb_act_period(ctl, request, rest));
+    return r;
+}

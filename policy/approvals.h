@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What decisions make of a request, by the request alone: who of those named may still decide, how many have said yes,
+ * and what the next yes does. Whether somebody still has the right, and where he sits, the host has to say besides.
+ * A stage is "internal" (the vendor's) or "customer".
+ */
+#pragma once
+
+#include "policy/request.h"
+
+/* How many different people, named for the stage when the request was made, have said yes at it. */
+int64_t lb_approvals_votes(const struct lb_request *r, const char *stage);
+
+/* Why this person may not decide at the stage (or not say yes: `approve`), borrowed; NULL: he may. He must be named for
+ * it, nobody counts twice, and nobody decides in both stages; but a yes may be taken back by a no. */
+const char *lb_approvals_problem(const struct lb_request *r, const char *name, const char *stage, bool approve);
+
+/* The event that one more yes is where the request stands. Where nothing is decided any more it is LB_EVENT_APPROVED,
+ * which the lifecycle refuses. */
+int lb_approvals_kind(const struct lb_request *r);

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* lockboxctl as it is typed, against a daemon that a thread plays: what is asked of it, what a person reads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "lockboxd/ctl/ctl.h"
+#include "policy/deadline.h"
+
+#define NOW (INT64_C(1714752000) * LB_USEC_PER_SEC) /* 2024-05-03 16:00 UTC */
+#define CALLS_MAX 8
+
+/* A request as the daemon gives it, but for what a test adds. */
+#define REQUEST(state, basis, more)                                                                             \
+    "{\"id\":\"7F3K-9QXM\",\"state\":\"" state "\",\"basis\":\"" basis "\",\"host\":\"box\",\"account\":\"eng\"," \
+    "\"uid\":1234,\"service\":\"sshd\",\"scope\":\"login\",\"requested_at\":\"2024-05-03T15:50:00Z\","            \
+    "\"duration\":14400" more "}"
+#define ALICE ",\"engineer\":\"alice\""
+#define PENDING REQUEST("pending", "approval", ALICE ",\"stage\":\"customer\",\"decide_by\":\"2024-05-03T20:00:00Z\"")
+#define GIVES(request) "{\"parameters\":{\"request\":" request "}}"
+#define LISTS(requests) "{\"parameters\":{\"requests\":[" requests "]}}"
+
+/* --- the daemon --------------------------------------------------------------------------------------------------- */
+
+struct server {
+    const char *const *replies; /* one a call, NULL-terminated */
+    int listener;
+    char *asked; /* "Method {parameters}\n" for each call */
+    size_t size;
+};
+
+/* One call to its NUL, as "Method {parameters}\n" without the interface's name. */
+static void note_call(FILE *log, int fd)
+{
+    char bytes[4096] = "";
+    size_t n = 0;
+    LB_JSON json_t *call = NULL;
+    LB_FREE char *parameters = NULL;
+
+    while (n < sizeof(bytes) - 1 && read(fd, bytes + n, 1) == 1 && bytes[n])
+        n++;
+    call = json_loads(bytes, 0, NULL);
+    parameters = json_dumps(json_object_get(call, "parameters"), JSON_COMPACT | JSON_SORT_KEYS);
+    fprintf(log, "%s %s\n", strrchr(lb_ctl_string(call, "method"), '.') + 1, parameters);
+}
+
+/* Connections stay open until the end, as one that follows has to. */
+static void *serve(void *userdata)
+{
+    struct server *s = userdata;
+    FILE *log = open_memstream(&s->asked, &s->size);
+    int fds[CALLS_MAX], n = 0;
+
+    for (; s->replies[n] && (fds[n] = accept(s->listener, NULL, NULL)) >= 0; n++) {
+        note_call(log, fds[n]);
+        if (send(fds[n], s->replies[n], strlen(s->replies[n]) + 1, MSG_NOSIGNAL) < 0)
+            break;
+    }
+    while (n > 0)
+        close(fds[--n]);
+    fclose(log);
+    return NULL;
+}
+
+/* --- the command -------------------------------------------------------------------------------------------------- */
+
+struct result {
+    int status;
+    char *out, *err, *asked;
+};
+
+static void result_clear(struct result *r)
+{
+    free(r->out);
+    free(r->err);
+    free(r->asked);
+}
+#define RESULT LB_CLEANUP(result_clear) struct result
+
+static struct result run_wide(unsigned width, const char *const *replies, const char **argv)
+{
+    char directory[] = "/tmp/lockbox-test.XXXXXX";
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    struct server server = { .replies = replies };
+    struct result result = { 0 };
+    struct lb_ctl ctl = { .now = NOW, .options[LB_OPTION_SOCKET] = address.sun_path };
+    size_t out = 0, err = 0;
+    pthread_t thread;
+    int argc = 0;
+
+    assert_non_null(mkdtemp(directory));
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", directory);
+    server.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(server.listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(server.listener, CALLS_MAX), 0);
+    assert_int_equal(pthread_create(&thread, NULL, serve, &server), 0);
+
+    while (argv[argc])
+        argc++;
+    ctl.out = (struct lb_terminal){ .out = open_memstream(&result.out, &out), .width = width, .utf8 = true };
+    ctl.err = (struct lb_terminal){ .out = open_memstream(&result.err, &err), .utf8 = true };
+    optind = 0; /* getopt begins anew */
+    result.status = lb_ctl_run(&ctl, argc, (char **)argv);
+    fclose(ctl.out.out);
+    fclose(ctl.err.out);
+    free(ctl.directories);
+
+    shutdown(server.listener, SHUT_RDWR); /* where it was asked less than it has answers for */
+    pthread_join(thread, NULL);
+    close(server.listener);
+    unlink(address.sun_path);
+    rmdir(directory);
+    result.asked = server.asked;
+    return result;
+}
+
+#define ARGV(...) (const char *[]){ "lockboxctl", __VA_ARGS__, NULL }
+#define RUN(replies, ...) run_wide(0, replies, ARGV(__VA_ARGS__))
+#define REPLIES(...) (const char *const[]){ __VA_ARGS__, NULL }
+#define NO_REPLIES (const char *const[]){ NULL }
+
+static void expect(struct result r, int status, const char *asked, const char *out, const char *err)
+{
+    assert_string_equal(r.err, err);
+    assert_string_equal(r.asked, asked);
+    assert_string_equal(r.out, out);
+    assert_int_equal(r.status, status);
+    result_clear(&r);
+}
+
+/* --- words -------------------------------------------------------------------------------------------------------- */
+
+static void test_ask(void **state)
+{
+    (void)state;
+    expect(RUN(REPLIES(GIVES(PENDING)), "ask", "7f3k9qxm", "which disk?"), LB_EXIT_DONE,
+           "Ask {\"id\":\"7F3K-9QXM\",\"note\":\"which disk?\"}\n", "Asked about 7F3K-9QXM: alice on eng@box.\n", "");
+    expect(RUN(REPLIES(LISTS(PENDING), GIVES(PENDING)), "ask", "which disk?"), LB_EXIT_DONE,
+           "List {}\nAsk {\"id\":\"7F3K-9QXM\",\"note\":\"which disk?\"}\n",
+           "Asked about 7F3K-9QXM: alice on eng@box.\n", "");
+}
+
+/* Nothing that might not have been meant for the other side is sent to it. */
+static void test_words_are_needed(void **state)
+{
+    char longer[402];
+
+    (void)state;
+    memset(longer, 'x', 401);
+    longer[401] = '\0';
+    expect(RUN(NO_REPLIES, "ask"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: ask what? Put the words into quotes: lockboxctl ask ID 'TEXT'\n");
+    expect(RUN(NO_REPLIES, "answer", "7F3K-9QXM", "two", "words"), LB_EXIT_USAGE, "",
+           "", "lockboxctl: answer what? Put the words into quotes: lockboxctl answer ID 'TEXT'\n");
+    expect(RUN(NO_REPLIES, "ask", "7F3K-9QXM"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: ask what? lockboxctl ask 7F3K-9QXM 'TEXT'; if 7F3K-9QXM is the text, name the request before "
+           "it\n");
+    expect(RUN(NO_REPLIES, "ask", "two", "words"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: two is no request's ID: one looks like 7F3K-9QXM; those that there are: lockboxctl list\n");
+    expect(RUN(NO_REPLIES, "ask", "7F3K-9QXM", " \t"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: there is nothing in the text: lockboxctl ask ID 'TEXT'\n");
+    expect(RUN(NO_REPLIES, "ask", "7F3K-9QXM", longer), LB_EXIT_USAGE, "", "",
+           "lockboxctl: the text has 401 bytes, and at most 400 are kept: say it shorter\n");
+    expect(RUN(NO_REPLIES, "deny", "7F3K-9QXM", "--note", longer), LB_EXIT_USAGE, "", "",
+           "lockboxctl: --note has 401 bytes, and at most 400 are kept: say it shorter\n");
+}
+
+/* An answer is to a request of one's own, whoever else's can be seen; root's are all. */
+static void test_answer_without_an_id(void **state)
+{
+    RESULT r = RUN(REPLIES(LISTS(PENDING), GIVES(PENDING)), "answer", "the second");
+
+    (void)state;
+    assert_int_equal(r.status, geteuid() == 0 || geteuid() == 1234 ? LB_EXIT_DONE : LB_EXIT_NO_REQUEST);
+    if (r.status == LB_EXIT_DONE)
+        assert_string_equal(r.asked, "List {}\nAnswer {\"id\":\"7F3K-9QXM\",\"note\":\"the second\"}\n");
+    else
+        assert_string_equal(r.asked, "List {}\n");
+}
+
+/* --- decisions ---------------------------------------------------------------------------------------------------- */
+
+#define LATER REQUEST("approved", "approval", ALICE ",\"not_before\":\"2024-05-04T09:00:00Z\"," \
+                                              "\"use_by\":\"2024-05-05T09:00:00Z\"")
+
+static void test_approve_from(void **state)
+{
+    static const char asked[] = "Approve {\"for\":14400,\"from\":\"2024-05-04T09:00:00Z\",\"id\":\"7F3K-9QXM\"}\n";
+    static const char out[] = "Approved 7F3K-9QXM: alice on eng@box for 4h, begins tomorrow 09:00.\n";
+
+    (void)state;
+    expect(RUN(REPLIES(GIVES(LATER)), "approve", "7F3K-9QXM", "--from", "tomorrow 09:00",
+               "--for", "4h"), LB_EXIT_DONE, asked, out, "");
+    expect(RUN(REPLIES(GIVES(LATER)), "approve", "7F3K-9QXM", "--from", "+17h",
+               "--for", "4h"), LB_EXIT_DONE, asked, out, "");
+    expect(RUN(NO_REPLIES, "approve", "7F3K-9QXM", "--from", "09:00"), LB_EXIT_USAGE, "",
+           "", "lockboxctl: --from 09:00: that was 7h ago; a time to come is tomorrow 09:00, 2024-05-03 18:00, +2h\n");
+    expect(RUN(NO_REPLIES, "approve", "7F3K-9QXM", "--from", "soon"), LB_EXIT_USAGE, "",
+           "", "lockboxctl: --from soon: a time is 2024-05-03 18:00, 2024-05-03, 18:00, yesterday, -2h, +2h\n");
+}
+
+/* A yes that is not the last one is not told as if it let anybody in. */
+static void test_approve_is_not_enough(void **state)
+{
+    static const char vote[] =
+        GIVES(REQUEST("pending", "approval", ALICE ",\"stage\":\"customer\",\"quorum\":2,"
+                      "\"use_by\":\"2024-05-05T09:00:00Z\","
+                      "\"approvals\":[{\"approver\":\"dora\",\"stage\":\"internal\",\"decision\":\"approve\"},"
+                      "{\"approver\":\"bob\",\"stage\":\"customer\",\"decision\":\"approve\"}]"));
+    static const char review[] =
+        GIVES(REQUEST("pending", "approval", ALICE ",\"stage\":\"customer\",\"quorum\":2,"
+                      "\"use_by\":\"2024-05-05T09:00:00Z\","
+                      "\"approvals\":[{\"approver\":\"dora\",\"stage\":\"internal\",\"decision\":\"approve\"}]"));
+
+    (void)state;
+    expect(RUN(REPLIES(vote), "approve", "7F3K-9QXM"), LB_EXIT_DONE,
+           "Approve {\"id\":\"7F3K-9QXM\"}\n",
+           "Approved 7F3K-9QXM: alice on eng@box, 1 of 2 approvals; more are needed.\n", "");
+    expect(RUN(REPLIES(review), "approve", "7F3K-9QXM"), LB_EXIT_DONE,
+           "Approve {\"id\":\"7F3K-9QXM\"}\n", "Approved 7F3K-9QXM: alice on eng@box; the customer decides now.\n", "");
+}
+
+#define WINDOW(state, more) REQUEST(state, "preapproved", ",\"ticket\":\"CASE-1\"" more)
+
+static void test_grant(void **state)
+{
+    static const char later[] = GIVES(WINDOW("approved", ",\"not_before\":\"2024-05-04T09:00:00Z\"," \
+                                                         "\"use_by\":\"2024-05-05T09:00:00Z\""));
+    static const char now[] =
+        "{\"parameters\":{\"message\":\"the rule allows 4h at most\",\"request\":" WINDOW(
+            "active", ",\"not_before\":\"2024-05-03T16:00:00Z\",\"not_after\":\"2024-05-03T20:00:00Z\"") "}}";
+
+    (void)state;
+    expect(RUN(REPLIES(later), "grant", "--account", "eng", "--ticket", "CASE-1",
+               "--from", "tomorrow 09:00", "--for", "4h", "--scope",
+               "root", "--note", "as agreed"), LB_EXIT_DONE,
+           "Grant {\"account\":\"eng\",\"for\":14400,\"from\":\"2024-05-04T09:00:00Z\",\"note\":\"as agreed\","
+           "\"scope\":\"root\",\"ticket\":\"CASE-1\"}\n",
+           "Opened 7F3K-9QXM: whoever comes with the ticket CASE-1 on eng@box for 4h, begins tomorrow 09:00, ends "
+           "tomorrow 13:00.\n", "");
+    expect(RUN(REPLIES(now), "grant", "--account", "eng", "--ticket", "CASE-1"),
+           LB_EXIT_DONE, "Grant {\"account\":\"eng\",\"ticket\":\"CASE-1\"}\n",
+           "Opened 7F3K-9QXM: whoever comes with the ticket CASE-1 on eng@box for 4h, until today 20:00.\n",
+           "lockboxctl: the rule allows 4h at most\n");
+}
+
+static void test_grant_needs_who_and_why(void **state)
+{
+    (void)state;
+    expect(RUN(NO_REPLIES, "grant", "--ticket", "CASE-1"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: grant needs --account NAME; see: lockboxctl grant --help\n");
+    expect(RUN(NO_REPLIES, "grant", "--account", "eng", "--ticket", ""),
+           LB_EXIT_USAGE, "", "", "lockboxctl: grant needs --ticket ID; see: lockboxctl grant --help\n");
+}
+
+#define EMERGENCY(state, more) REQUEST(state, "break-glass", ALICE more)
+
+/* Only what is still to be acknowledged is meant without an ID, also where it is over already. */
+static void test_acknowledge(void **state)
+{
+    static const char list[] = LISTS(
+        "{\"id\":\"1111-1111\",\"state\":\"ended\",\"basis\":\"break-glass\","
+        "\"acknowledged_at\":\"2024-05-03T15:00:00Z\"},"
+        "{\"id\":\"2222-2222\",\"state\":\"active\",\"basis\":\"approval\"}," EMERGENCY("ended", ""));
+
+    (void)state;
+    expect(RUN(REPLIES(list, GIVES(EMERGENCY("ended", ",\"acknowledged_at\":\"2024-05-03T16:00:00Z\""))),
+               "acknowledge", "--note", "seen"), LB_EXIT_DONE,
+           "List {\"which\":\"recent\"}\nAcknowledge {\"id\":\"7F3K-9QXM\",\"note\":\"seen\"}\n",
+           "Acknowledged 7F3K-9QXM: alice on eng@box; the next request for the account is taken again.\n", "");
+    expect(RUN(REPLIES(LISTS(EMERGENCY("ended", ",\"acknowledged_at\":\"2024-05-03T16:00:00Z\""))),
+               "acknowledge"), LB_EXIT_NO_REQUEST, "List {\"which\":\"recent\"}\n", "",
+           "lockboxctl: there is no request now that acknowledge could mean; look with: lockboxctl list --recent\n");
+}
+
+/* --- more time ---------------------------------------------------------------------------------------------------- */
+
+#define MORE(state, more) REQUEST(state, "approval", ALICE ",\"extends\":\"1111-1111\"" more)
+
+static void test_extend(void **state)
+{
+    static const char asked[] = GIVES(MORE("pending", ",\"decide_by\":\"2024-05-03T20:00:00Z\""));
+
+    (void)state;
+    expect(RUN(REPLIES(asked), "extend", "1111-1111", "--for", "4h", "--reason",
+               "the disk is slow"), LB_EXIT_DONE,
+           "Extend {\"for\":14400,\"id\":\"1111-1111\",\"reason\":\"the disk is slow\"}\n",
+           "Asked 7F3K-9QXM: alice on eng@box, to be decided by today 20:00 (in 4h).\n", "");
+    expect(RUN(NO_REPLIES, "extend", "1111-1111"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: extend needs --for SPAN; see: lockboxctl extend --help\n");
+    expect(RUN(NO_REPLIES, "extend", "--for", "2h"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: nobody can be asked here, so name the request: lockboxctl extend ID; those that there are: "
+           "lockboxctl list\n");
+}
+
+/* Approved, it is done at once: no receipt, no access of its own. */
+static void test_approve_more_time(void **state)
+{
+    (void)state;
+    expect(RUN(REPLIES(GIVES(MORE("completed", ",\"use_by\":\"2024-05-05T09:00:00Z\""))), "approve",
+               "7F3K-9QXM"), LB_EXIT_DONE, "Approve {\"id\":\"7F3K-9QXM\"}\n",
+           "Approved 7F3K-9QXM: alice on eng@box for 4h more of 1111-1111.\n", "");
+}
+
+/* --- questions ---------------------------------------------------------------------------------------------------- */
+
+/* A person at a terminal says this; then standard input is as it was. */
+static struct result run_asked(const char *said, const char *const *replies, const char **argv)
+{
+    int before = dup(STDIN_FILENO), master = posix_openpt(O_RDWR | O_NOCTTY), slave = -1;
+    struct result r;
+
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+    assert_true(slave >= 0 && dup2(slave, STDIN_FILENO) == STDIN_FILENO);
+    assert_int_equal(write(master, said, strlen(said)), strlen(said));
+    r = run_wide(80, replies, argv);
+    clearerr(stdin);
+    dup2(before, STDIN_FILENO);
+    close(before);
+    close(slave);
+    close(master);
+    return r;
+}
+
+static void test_approve_asks(void **state)
+{
+    const char **argv = ARGV("approve", "--from", "tomorrow 09:00", "--for", "30min");
+    RESULT yes = run_asked("y\n", REPLIES(LISTS(PENDING), GIVES(LATER)), argv);
+    RESULT no = run_asked("n\n", REPLIES(LISTS(PENDING), GIVES(LATER)), argv);
+
+    (void)state;
+    assert_non_null(strstr(yes.out, "Engineer:    alice\nAccount:     eng@box\n"));
+    assert_non_null(strstr(yes.out, "\nApprove this for 30min, from tomorrow 09:00? [y/N] Approved 7F3K-9QXM"));
+    assert_string_equal(yes.asked, "List {}\nApprove {\"for\":1800,\"from\":\"2024-05-04T09:00:00Z\","
+                                   "\"id\":\"7F3K-9QXM\"}\n");
+    assert_int_equal(no.status, LB_EXIT_FAILED);
+    assert_string_equal(no.asked, "List {}\n");
+    assert_string_equal(no.err, "lockboxctl: nothing was changed\n");
+}
+
+static void test_extend_asks(void **state)
+{
+    static const char active[] = LISTS(REQUEST("active", "approval", ALICE ",\"not_after\":\"2024-05-03T18:00:00Z\""));
+    uid_t uid = geteuid();
+    RESULT r = run_asked("y\n", REPLIES(active, GIVES(MORE("pending", ""))),
+                         ARGV("extend", "--for", "2h"));
+
+    (void)state;
+    assert_int_equal(r.status, uid == 0 || uid == 1234 ? LB_EXIT_DONE : LB_EXIT_NO_REQUEST);
+    if (r.status == LB_EXIT_DONE)
+        assert_non_null(strstr(r.out, "\nAsk to extend this by 2h? [y/N] Asked 7F3K-9QXM"));
+}
+
+/* --- waiting ------------------------------------------------------------------------------------------------------ */
+
+/* Who waits sees what is said meanwhile. */
+static void test_words_while_waiting(void **state)
+{
+    static const char said[] = "{\"parameters\":{\"events\":[{\"seq\":8,\"event\":\"message\","
+                               "\"message\":\"bob writes: which disk?\"}]},\"continues\":true}";
+    static const char active[] =
+        GIVES(REQUEST("active", "approval", ALICE ",\"not_after\":\"2024-05-03T20:00:00Z\""));
+
+    (void)state;
+    RESULT r = RUN(REPLIES(GIVES(PENDING), "{\"parameters\":{\"events\":7}}", GIVES(PENDING), said, active),
+                   "request", "--ticket", "CASE-1", "--wait");
+    assert_string_equal(r.asked, "Request {\"ticket\":\"CASE-1\"}\nStatus {}\nGet {\"id\":\"7F3K-9QXM\"}\n"
+                                 "Events {\"request\":\"7F3K-9QXM\",\"since\":8}\nGet {\"id\":\"7F3K-9QXM\"}\n");
+    assert_string_equal(r.err, "lockboxctl: bob writes: which disk?\n");
+    assert_int_equal(r.status, LB_EXIT_DONE);
+    assert_non_null(strstr(r.out, "\nActive 7F3K-9QXM: alice on eng@box for 4h, until "));
+}
+
+/* --- the rest ----------------------------------------------------------------------------------------------------- */
+
+static void test_json(void **state)
+{
+    static const struct {
+        const char *verb, *second, *third;
+    } cases[] = {
+        { "ask", "7F3K-9QXM", "x" }, { "answer", "7F3K-9QXM", "x" }, { "acknowledge", "7F3K-9QXM", NULL },
+        { "extend", "7F3K-9QXM", "--for=1h" }, { "grant", "--account=eng", "--ticket=CASE-1" },
+        { "approve", "7F3K-9QXM", "--from=+1h" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(cases); i++) {
+        RESULT r = RUN(REPLIES(GIVES(PENDING)), cases[i].verb, "--json", cases[i].second,
+                       cases[i].third);
+        LB_JSON json_t *printed = json_loads(r.out, 0, NULL), *given = json_loads(PENDING, 0, NULL);
+        assert_int_equal(r.status, LB_EXIT_DONE);
+        assert_true(json_equal(printed, given));
+        assert_string_equal(r.err, "");
+    }
+}
+
+static void test_refusals_have_their_status(void **state)
+{
+    (void)state;
+    expect(RUN(REPLIES("{\"error\":\"org.lockbox.Access.NotPermitted\",\"parameters\":{\"reason\":\"you are not one of "
+                       "the approvers that the rule names\"}}"),
+               "grant", "--account=eng", "--ticket=C"), LB_EXIT_NOT_PERMITTED,
+           "Grant {\"account\":\"eng\",\"ticket\":\"C\"}\n", "",
+           "lockboxctl: not permitted: you are not one of the approvers that the rule names\n");
+    expect(RUN(REPLIES("{\"error\":\"org.lockbox.Access.NoSuchRequest\",\"parameters\":{\"id\":\"1111-1111\"}}"),
+               "acknowledge", "1111-1111"), LB_EXIT_NO_REQUEST, "Acknowledge {\"id\":\"1111-1111\"}\n",
+           "", "lockboxctl: there is no request that you may see called 1111-1111; those that there are: "
+               "lockboxctl list --all\n");
+}
+
+static void test_lists(void **state)
+{
+    static const char list[] = LISTS(
+        "{\"id\":\"1111-1111\",\"state\":\"review\",\"basis\":\"approval\",\"engineer\":\"alice\",\"account\":\"eng\","
+        "\"duration\":3600,\"decide_by\":\"2024-05-03T20:00:00Z\"}," WINDOW("approved",
+        ",\"not_before\":\"2024-05-04T09:00:00Z\",\"use_by\":\"2024-05-05T09:00:00Z\"") ","
+        REQUEST("approved", "approval", ALICE ",\"not_before\":\"2024-05-03T15:55:00Z\","
+        "\"use_by\":\"2024-05-04T15:55:00Z\"") ","
+        EMERGENCY("active", ",\"not_after\":\"2024-05-03T17:00:00Z\"") "," MORE("pending",
+        ",\"decide_by\":\"2024-05-03T20:00:00Z\""));
+
+    (void)state;
+    expect(RUN(REPLIES(list), "list"), LB_EXIT_DONE, "List {}\n",
+           "ID         STATE              ENGINEER           ACCOUNT  TICKET  REASON  ASKED FOR  WHEN\n"
+           "1111-1111  Vendor reviews     alice              eng                      1h         by today 20:00\n"
+           "7F3K-9QXM  Approved           (with the ticket)  eng      CASE-1          4h         from tomorrow 09:00\n"
+           "7F3K-9QXM  Approved           alice              eng                      4h         use by "
+           "tomorrow 15:55\n"
+           "7F3K-9QXM  Active, emergency  alice              eng                      4h         until today 17:00\n"
+           "7F3K-9QXM  Action needed      alice              eng                      4h more    by today 20:00\n", "");
+}
+
+static void test_verbs_of_later_versions(void **state)
+{
+    (void)state;
+    expect(RUN(NO_REPLIES, "pause", "7F3K-9QXM"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: pause: not supported by this version\n");
+    expect(RUN(NO_REPLIES, "grand"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: grand is no command; the commands that there are: lockboxctl --help\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ask),
+        cmocka_unit_test(test_words_are_needed),
+        cmocka_unit_test(test_answer_without_an_id),
+        cmocka_unit_test(test_approve_from),
+        cmocka_unit_test(test_approve_is_not_enough),
+        cmocka_unit_test(test_grant),
+        cmocka_unit_test(test_grant_needs_who_and_why),
+        cmocka_unit_test(test_acknowledge),
+        cmocka_unit_test(test_extend),
+        cmocka_unit_test(test_approve_more_time),
+        cmocka_unit_test(test_approve_asks),
+        cmocka_unit_test(test_extend_asks),
+        cmocka_unit_test(test_words_while_waiting),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_refusals_have_their_status),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_verbs_of_later_versions),
+    };
+
+    setenv("TZ", "UTC", 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
