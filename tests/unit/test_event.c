@@ -182,7 +182,8 @@ static void test_what_was_decided_is_said(void **state)
                     "ticket CASE-1234.");
     e = sample_event(LB_EVENT_EMERGENCY, 0);
     e.note = "the array is gone";
-    assert_says(&e, "eng@vendor.example declared an emergency and is let in to root@appliance for 4h: the array is gone.");
+    assert_says(&e, "eng@vendor.example declared an emergency and is let in to root@appliance for 4h: "
+                    "the array is gone.");
     e = sample_event(LB_EVENT_ACKNOWLEDGED, 0);
     assert_says(&e, "bob has seen the emergency access of eng@vendor.example on root.");
     e = sample_event(LB_EVENT_ADDED, 0);

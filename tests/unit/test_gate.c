@@ -1316,7 +1316,8 @@ static void test_extension(void **state)
     assert_true(access->request->not_after.wall > end + 2 * HOUR - LB_USEC_PER_SEC);
     pass(f, HOUR);
     assert_int_equal(waitpid(pid, NULL, WNOHANG), 0); /* still running past its first end */
-    assert_story("requested 1; approved 1; begun 1; opened 1; warned 1; requested 2; approved 2; added 2; extended 1; ");
+    assert_story("requested 1; approved 1; begun 1; opened 1; warned 1; requested 2; approved 2; added 2; "
+                 "extended 1; ");
     pass(f, HOUR - 10 * MINUTE);
     pass(f, 19 * MINUTE);
     assert_int_equal(access->request->warned, MINUTE); /* warned again, before the new end */

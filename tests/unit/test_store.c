@@ -469,8 +469,8 @@ static void test_table_of_an_earlier_version(void **state)
     (void)state;
     make_emergency(s, "AAAA-AAA1", "root", (const int[]){ LB_EVENT_EMERGENCY, 0 });
     lb_store_close(s);
-    tamper("DROP TABLE requests; CREATE TABLE requests (id TEXT PRIMARY KEY, open INTEGER NOT NULL, state TEXT NOT NULL,"
-           " account TEXT, engineer TEXT, ticket TEXT, requested_at INTEGER NOT NULL, closed_at INTEGER) WITHOUT ROWID;"
+    tamper("DROP TABLE requests; CREATE TABLE requests (id TEXT PRIMARY KEY, open INTEGER NOT NULL,"
+           " state TEXT NOT NULL, account TEXT, engineer TEXT, ticket TEXT, requested_at INTEGER NOT NULL, closed_at INTEGER) WITHOUT ROWID;"
            " UPDATE meta SET value = 1 WHERE key = 'projection'");
     s = open_store();
     assert_unseen(s, "root", "AAAA-AAA1");
