@@ -139,9 +139,10 @@ static void say_blocked(struct lb_answer *a, const struct lb_request *r, const s
 
 static void say_early(struct lb_answer *a, const struct lb_request *r, const struct lb_time *now)
 {
+    struct lb_deadline begin = lb_deadline_after(now, lb_deadline_wait(&r->begin_at, now));
     char from[WHEN_MAX];
 
-    when(&r->begin_at, now, from);
+    when(&begin, now, from);
     lb_answer_say(a, LB_ANSWER_WAITING, "Request %s is approved; access begins %s.", r->id, from);
     say_later(a, "Request %s is approved; access begins %s. Log in again then.", r->id, from);
 }

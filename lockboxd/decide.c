@@ -114,19 +114,31 @@ static void extend(struct lb_live *live, const struct lb_person *p, struct lb_ev
                r == -EPERM ? "the access is over" : r == -EINVAL ? "the rule allows no more time" : strerror(-r));
 }
 
+/* Who is lacking may have lost the right meanwhile. */
+static void settle(struct lb_live *live, struct lb_outcome *o)
+{
+    struct lb_gate *g = live->gate;
+
+    lb_gate_close_undecidable(live);
+    if (o->refusal != LB_REFUSAL_NONE || lb_gate_find(g, o->id))
+        return;
+    free(o->reason);
+    o->reason = strdup("too few people are left who may approve it, so it is closed: see that the policy names enough");
+}
+
 void lb_decide_approve(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d,
                        struct lb_outcome *o)
 {
     const struct lb_request *r = live->request;
     struct lb_event events[2] = { 0 };
-    int kind = lb_approvals_kind(r);
-    int64_t now = lb_clock_now().wall;
+    int kind = lb_approvals_kind(r, lb_rights_votes(live->gate, r));
+    struct lb_time now = lb_clock_now();
     bool begins;
 
     if (!may_decide(live, p, true, o))
         return;
     events[0] = decision_event(kind, live, p, d);
-    events[0].not_before = d->from > now && !r->extends ? d->from : 0;
+    events[0].not_before = d->from > now.wall && !r->extends ? d->from : 0;
     set_duration(&events[0], r, d->duration);
     o->reason = lb_dup(events[0].clamp);
     if (kind == LB_EVENT_APPROVED && r->extends) {
@@ -134,9 +146,11 @@ void lb_decide_approve(struct lb_live *live, const struct lb_person *p, const st
         return;
     }
     begins = kind == LB_EVENT_APPROVED && r->terms.starts == LB_STARTS_APPROVAL && !events[0].not_before &&
-             r->not_before <= now && !lb_gate_blocker(live);
+             lb_deadline_wait(&r->begin_at, &now) == 0 && !lb_gate_blocker(live);
     events[1] = lb_gate_begun();
     take(live, events, begins ? 2 : 1, o);
+    if (kind == LB_EVENT_REVIEWED || kind == LB_EVENT_VOTED)
+        settle(live, o);
 }
 
 void lb_decide_deny(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d, struct lb_outcome *o)

@@ -79,14 +79,36 @@ static void effect_tell(struct lb_live *live)
         tell_people(live, r->state == LB_STATE_REVIEW ? r->reviewers : r->entitled, text);
 }
 
+static void effect_warn(struct lb_live *live);
+
+/* What was to be said of the end is said now, with PID 1's deadline or without: ours stands in any case. */
+static void on_armed(void *userdata, const char *error)
+{
+    struct lb_live *live = userdata;
+
+    if (error)
+        lb_log(LOG_ALERT, "PID 1 has no deadline of its own for %s, only lockboxd ends it on time: %s",
+               live->request->id, error);
+    live->arming = lb_systemd_call_free(live->arming);
+    if (live->announce && lb_state_is_access(live->request->state))
+        effect_warn(live);
+    live->announce = false;
+}
+
 static void effect_arm(struct lb_live *live)
 {
     const struct lb_request *r = live->request;
     struct lb_time now = lb_clock_now();
+    int error;
 
-    if (live->gate->systemd && r->not_after.wall != LB_NEVER)
-        lb_systemd_arm(live->gate->systemd, r->id, r->extensions, r->uid, lb_deadline_left(&r->not_after, &now) + PID1_SLACK,
-                       r->not_after.wall + PID1_SLACK);
+    live->arming = lb_systemd_call_free(live->arming);
+    if (!live->gate->systemd || r->not_after.wall == LB_NEVER)
+        return;
+    error = lb_systemd_arm(live->gate->systemd, r->id, r->extensions, r->uid,
+                           lb_deadline_left(&r->not_after, &now) + PID1_SLACK, r->not_after.wall + PID1_SLACK, on_armed,
+                           live, &live->arming);
+    if (error < 0)
+        on_armed(live, strerror(-error));
 }
 
 static void effect_disarm(struct lb_live *live)
@@ -97,6 +119,7 @@ static void effect_disarm(struct lb_live *live)
     lb_systemd_forgive(live->gate->systemd, live->request->uid);
 }
 
+/* Nobody is told of an end that PID 1 has not taken on (or refused) yet. */
 static void effect_warn(struct lb_live *live)
 {
     const struct lb_request *r = live->request;
@@ -104,6 +127,9 @@ static void effect_warn(struct lb_live *live)
     int64_t left = lb_deadline_left(&r->not_after, &now);
     char span[LB_SPAN_MAX], text[256];
 
+    live->announce = live->arming != NULL;
+    if (live->announce)
+        return;
     left = (left + LB_USEC_PER_SEC / 2) / LB_USEC_PER_SEC * LB_USEC_PER_SEC;
     snprintf(text, sizeof(text), "lockbox: your access %s to %s ends in %s; everything in this session ends then.",
              r->id, r->account, lb_span_format(left, span, sizeof(span)));
@@ -149,10 +175,16 @@ static void on_unlocked(void *userdata)
     live->units = lb_units_free(live->units);
 }
 
+/* A window alone unlocks nothing: what it lets in has the units of its own request. */
+static char **units_of(const struct lb_request *r)
+{
+    return lb_request_is_window(r) ? NULL : r->terms.units;
+}
+
 static void effect_unlock(struct lb_live *live)
 {
     struct lb_gate *g = live->gate;
-    char **units = live->request->terms.units;
+    char **units = units_of(live->request);
     int r;
 
     if (!units || !units[0] || !g->systemd)
@@ -185,7 +217,7 @@ static bool is_shared(const struct lb_live *live, const char *unit)
 
     for (size_t i = 0; i < g->n_live; i++)
         if (g->live[i] != live && lb_state_is_access(g->live[i]->request->state) &&
-            lb_strings_contain(g->live[i]->request->terms.units, unit))
+            lb_strings_contain(units_of(g->live[i]->request), unit))
             return true;
     return false;
 }
@@ -194,7 +226,7 @@ static bool is_shared(const struct lb_live *live, const char *unit)
 static void lock(struct lb_live *live)
 {
     struct lb_gate *g = live->gate;
-    char **units = live->request->terms.units, **ours = NULL;
+    char **units = units_of(live->request), **ours = NULL;
     int r = 0;
 
     for (size_t i = 0; g->systemd && units && units[i] && r == 0; i++)

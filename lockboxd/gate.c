@@ -87,6 +87,7 @@ static void live_free(struct lb_live *live)
         lb_gate_unpark(live->waiters);
     sd_event_source_disable_unref(live->boot_timer);
     sd_event_source_disable_unref(live->wall_timer);
+    lb_systemd_call_free(live->arming);
     lb_reaper_free(live->reaper);
     lb_units_free(live->units);
     lb_request_free(live->request);
@@ -146,7 +147,7 @@ static int fill(struct lb_gate *g, struct lb_event *e, const struct lb_request *
     for (size_t i = 0; i < LB_ELEMENTS(strings); i++)
         if (!*strings[i].to && strings[i].from && !(*strings[i].to = strdup(strings[i].from)))
             return -ENOMEM;
-    return 0;
+    return lb_event_mend(e);
 }
 
 static void announce(struct lb_gate *g)
@@ -220,9 +221,12 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 
 void lb_gate_retry_later(struct lb_gate *g)
 {
+    int r;
+
     g->retry = sd_event_source_disable_unref(g->retry);
-    if (sd_event_add_time_relative(g->event, &g->retry, CLOCK_BOOTTIME, RETRY_EVERY, 0, on_retry, g) < 0)
-        lb_log(LOG_ALERT, "Out of memory: what failed is not tried again.");
+    r = sd_event_add_time_relative(g->event, &g->retry, CLOCK_BOOTTIME, RETRY_EVERY, 0, on_retry, g);
+    if (r < 0 && r != -ESTALE) /* the loop is over at a clean stop: the next start tries it again */
+        lb_log(LOG_ALERT, "What failed is not tried again: %s", strerror(-r));
 }
 
 static int append(struct lb_gate *g, struct lb_event *events, size_t n)
@@ -456,8 +460,10 @@ int lb_gate_extend(struct lb_live *linked, struct lb_event *events, size_t n, st
     unsigned effects, access_effects;
     int r = n < LB_ELEMENTS(all) ? check(g, linked->request, events, n, &effects) : -E2BIG;
 
-    if (r == 0)
-        r = check(g, access->request, extended, 1, &access_effects);
+    if (r == -EPERM)
+        note_illegal(g, linked->request, &events[0]);
+    if (r == 0 && (r = check(g, access->request, extended, 1, &access_effects)) == -EPERM)
+        note_illegal(g, access->request, extended);
     if (r == 0) { /* the events stay whose they are; only the bytes go together */
         memcpy(all, events, n * sizeof(*all));
         all[n] = *extended;

@@ -36,6 +36,8 @@ struct lb_live {
     struct lb_reaper *reaper;
     struct lb_reap_result ended; /* what the reaper did, for the receipt */
     struct lb_units *units;      /* being started or stopped */
+    struct lb_systemd_call *arming; /* PID 1 has not answered about its deadline yet */
+    bool announce;                  /* the engineer is told of the end when it has */
     struct lb_waiter *waiters;
     int64_t changed; /* seq of the last event that woke who waits */
 };
@@ -78,6 +80,9 @@ int lb_gate_start(struct lb_gate *gate);
 /* Reads the policy again. -EINVAL: the last good one stays, gate->policy_error says why. */
 int lb_gate_reload(struct lb_gate *gate);
 
+/* Closes a waiting request that too few people can decide any more; `live` is gone then. */
+void lb_gate_close_undecidable(struct lb_live *live);
+
 /* The last event, at a clean stop. */
 void lb_gate_stop(struct lb_gate *gate);
 
@@ -89,7 +94,7 @@ const char *lb_gate_problem(const struct lb_gate *gate);
 int lb_gate_step(struct lb_live *live, struct lb_event *e);
 int lb_gate_steps(struct lb_live *live, struct lb_event *events, size_t n);
 
-/* Events of a request for more time and the one of the access it is for, all in one commit. */
+/* Events of a request for more time and the one of the access it is for, all in one commit. Errors as above. */
 int lb_gate_extend(struct lb_live *linked, struct lb_event *events, size_t n, struct lb_live *access,
                    struct lb_event *extended);
 

@@ -231,7 +231,7 @@ static struct lb_live *find_window(const struct lb_attempt *a, const char *ticke
         const struct lb_request *r = a->gate->live[i]->request;
         const struct lb_approval *by = r->approvals.items;
 
-        if (r->basis == LB_BASIS_PREAPPROVED && !r->grant && r->state == LB_STATE_ACTIVE &&
+        if (lb_request_is_window(r) && r->state == LB_STATE_ACTIVE &&
             lb_streq(r->account, a->account) && lb_streq(r->scope, a->login->scope) && lb_streq(r->ticket, ticket) &&
             lb_people_named(a->gate->approvers, a->verdict.terms->customer, by->approver) > 0)
             return a->gate->live[i];
@@ -371,12 +371,14 @@ int lb_make_request(const struct lb_attempt *a, const struct lb_words *w, struct
         lb_login_look(*ret_live, ret);
         return 0;
     }
+    r = refuse_unseen(a, ret);
+    if (r != 0)
+        return r < 0 ? r : 0;
     window = find_window(a, ticket);
     if (window)
         return use_window(a, window, reason, wish.duration, ret, ret_live);
-    r = refuse_unseen(a, ret);
-    if (r != 0 || is_crowded(a, ret))
-        return r < 0 ? r : 0;
+    if (is_crowded(a, ret))
+        return 0;
     r = create(a, &wish, ret, ret_live);
     if (r == 0 && *ret_live && wish.asked)
         say_clamped(ret, (*ret_live)->request);

@@ -89,18 +89,14 @@ static void note_policy(struct lb_gate *g, int kind, const char *text)
         lb_event_clear(&e);
 }
 
-/* Requests that nobody can decide any more under the new policy are closed, not left to hang. */
-static void close_undecidable(struct lb_gate *g)
+void lb_gate_close_undecidable(struct lb_live *live)
 {
-    for (size_t i = g->n_live; i-- > 0;) {
-        struct lb_live *live = g->live[i];
-        struct lb_event e = { .kind = LB_EVENT_UNDECIDABLE };
+    struct lb_event e = { .kind = LB_EVENT_UNDECIDABLE };
 
-        if (lb_state_is_waiting(live->request->state) && !lb_rights_decidable(g, live->request)) {
-            e.by = strdup("policy");
-            lb_gate_step(live, &e);
-        }
-    }
+    if (!lb_state_is_waiting(live->request->state) || lb_rights_decidable(live->gate, live->request))
+        return;
+    e.by = strdup("policy");
+    lb_gate_step(live, &e);
 }
 
 /* approvers.conf; no file names nobody. -EINVAL and *ret_error as for policy. */
@@ -156,8 +152,8 @@ int lb_gate_reload(struct lb_gate *g)
     g->policy_loaded_at = lb_clock_now().wall;
     snprintf(text, sizeof(text), "%zu rule%s.", set->n, set->n == 1 ? "" : "s");
     note_policy(g, LB_EVENT_POLICY_LOADED, text);
-    if (g->store)
-        close_undecidable(g);
+    for (size_t i = g->store ? g->n_live : 0; i-- > 0;) /* closed under the new policy, not left to hang */
+        lb_gate_close_undecidable(g->live[i]);
     return 0;
 }
 
@@ -210,6 +206,7 @@ static void recover_reboot(struct lb_live *live, const struct lb_time *last, con
         e.kind = LB_EVENT_TIME_OVER;
     e.by = strdup("reboot");
     e.left_usec = lb_deadline_left_after_reboot(&d, last, now);
+    e.wait_usec = lb_deadline_wait_after_reboot(&r->begin_at, last, now);
     if (r->state != LB_STATE_ENDING)
         lb_gate_step(live, &e);
     else

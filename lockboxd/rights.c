@@ -6,6 +6,7 @@
 #include "lockboxd/clock.h"
 #include "lockboxd/people.h"
 #include "lockboxd/proc.h"
+#include "policy/approvals.h"
 #include "policy/base.h"
 
 /* Whether any rule names him as an approver. */
@@ -218,22 +219,44 @@ int lb_rights_decide(struct lb_gate *g, const struct lb_person *p, const struct 
     return *ret_reason == NULL;
 }
 
-/* How many could still say yes at a stage; one whose rights are not known counts. */
-static int64_t count_entitled(struct lb_gate *g, const struct lb_request *r, int stage)
+struct question {
+    struct lb_gate *gate;
+    const struct lb_request *request;
+};
+
+static bool is_customer_still(void *userdata, const char *name)
 {
-    char **list = stage == LB_STAGE_INTERNAL ? r->reviewers : r->entitled;
+    struct question *q = userdata;
+
+    return is_entitled_at(q->gate, name, q->request, LB_STAGE_CUSTOMER) > 0;
+}
+
+int64_t lb_rights_votes(struct lb_gate *g, const struct lb_request *r)
+{
+    struct question q = { g, r };
+
+    return lb_approvals_votes(r, lb_stage_names[LB_STAGE_CUSTOMER], is_customer_still, &q);
+}
+
+/* Whether the customer could still say yes often enough without this one, who decides (or has decided) for the vendor;
+ * one whose rights are not known counts. */
+static bool is_enough_without(struct lb_gate *g, const struct lb_request *r, const char *reviewer)
+{
     int64_t n = 0;
 
-    for (size_t i = 0; list && list[i]; i++)
-        n += is_entitled_at(g, list[i], r, stage) != 0;
-    return n;
+    for (size_t i = 0; r->entitled && r->entitled[i]; i++)
+        n += !lb_streq(r->entitled[i], reviewer) && is_entitled_at(g, r->entitled[i], r, LB_STAGE_CUSTOMER) != 0;
+    return n >= r->terms.quorum;
 }
 
 bool lb_rights_decidable(struct lb_gate *g, const struct lb_request *r)
 {
     if (!g->policy)
         return true;
-    if (r->state == LB_STATE_REVIEW && count_entitled(g, r, LB_STAGE_INTERNAL) < 1)
-        return false;
-    return count_entitled(g, r, LB_STAGE_CUSTOMER) >= r->terms.quorum;
+    if (r->state != LB_STATE_REVIEW)
+        return is_enough_without(g, r, lb_approvals_reviewer(r));
+    for (size_t i = 0; r->reviewers && r->reviewers[i]; i++)
+        if (is_entitled_at(g, r->reviewers[i], r, LB_STAGE_INTERNAL) != 0 && is_enough_without(g, r, r->reviewers[i]))
+            return true;
+    return false;
 }

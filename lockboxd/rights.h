@@ -42,7 +42,10 @@ bool lb_rights_customer(struct lb_gate *gate, const struct lb_person *p, const s
 /* Why no decision is taken from where he is; NULL: he is in a login session that is not gated. Borrowed. */
 const char *lb_rights_refuse_place(const struct lb_person *p);
 
-/* Whether enough of those who could decide when it was made still can. True when not known. */
+/* The customer's yeses, of different people who still have the right; one whose rights are not known has none. */
+int64_t lb_rights_votes(struct lb_gate *gate, const struct lb_request *r);
+
+/* Whether enough of those who could decide when it was made still can, each at one stage. True when not known. */
 bool lb_rights_decidable(struct lb_gate *gate, const struct lb_request *r);
 
 /* What the rules say about a request now. */

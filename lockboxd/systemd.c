@@ -50,15 +50,13 @@ struct lb_systemd *lb_systemd_free(struct lb_systemd *s)
     return NULL;
 }
 
-/* A timer that is there already is the same one, set before this daemon started. To stop it first would lose it: PID 1
- * refuses the new one while the old one goes. */
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     const sd_bus_error *e = sd_bus_message_get_error(m);
 
     (void)userdata;
     (void)error;
-    if (e && !sd_bus_error_has_names(e, "org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.systemd1.UnitExists"))
+    if (e && !sd_bus_error_has_name(e, "org.freedesktop.systemd1.NoSuchUnit"))
         lb_log(LOG_ERR, "PID 1 refused: %s", e->message);
     return 0;
 }
@@ -139,7 +137,8 @@ static void unit_name(char ret[static UNIT_MAX], const char *id, int64_t turn, c
         snprintf(ret, UNIT_MAX, "lockbox-end-%s-%" PRId64 ".%s", id, turn, type);
 }
 
-static int start_timer(struct lb_systemd *s, const char *id, int64_t turn, int64_t uid, int64_t left, int64_t at)
+static int new_timer(struct lb_systemd *s, const char *id, int64_t turn, int64_t uid, int64_t left, int64_t at,
+                     sd_bus_message **ret)
 {
     char timer[UNIT_MAX], service[UNIT_MAX];
     sd_bus_message *m = NULL;
@@ -154,7 +153,7 @@ static int start_timer(struct lb_systemd *s, const char *id, int64_t turn, int64
     if (r >= 0)
         r = append_service(s, m, service, id, uid);
     if (r >= 0)
-        r = send(s, m);
+        *ret = LB_TAKE(m);
     sd_bus_message_unref(m);
     return r;
 }
@@ -183,14 +182,55 @@ void lb_systemd_forgive(struct lb_systemd *s, int64_t uid)
         lb_log(LOG_WARNING, "%s stays failed: %s", unit, strerror(-r));
 }
 
-void lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t turn, int64_t uid, int64_t left, int64_t at)
+struct lb_systemd_call {
+    lb_systemd_armed *armed;
+    void *userdata;
+    sd_bus_slot *slot;
+};
+
+/* A timer that is there already is the same one, set before this daemon started. To stop it first would lose it: PID 1
+ * refuses the new one while the old one goes. */
+static int on_armed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    int r = connect_bus(s);
+    struct lb_systemd_call *call = userdata;
+    const sd_bus_error *e = sd_bus_message_get_error(m);
+
+    (void)error;
+    if (e && sd_bus_error_has_name(e, "org.freedesktop.systemd1.UnitExists"))
+        e = NULL;
+    call->armed(call->userdata, !e ? NULL : e->message ? e->message : e->name);
+    return 0;
+}
+
+int lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t turn, int64_t uid, int64_t left, int64_t at,
+                   lb_systemd_armed *armed, void *userdata, struct lb_systemd_call **ret)
+{
+    struct lb_systemd_call *call = calloc(1, sizeof(*call));
+    sd_bus_message *m = NULL;
+    int r = call ? connect_bus(s) : -ENOMEM;
 
     if (r >= 0)
-        r = start_timer(s, id, turn, uid, left, at);
-    if (r < 0)
-        lb_log(LOG_ERR, "Cannot give PID 1 the deadline of %s: %s", id, strerror(-r));
+        r = new_timer(s, id, turn, uid, left, at, &m);
+    if (r >= 0) {
+        *call = (struct lb_systemd_call){ .armed = armed, .userdata = userdata };
+        r = sd_bus_call_async(s->bus, &call->slot, m, on_armed, call, 0);
+    }
+    sd_bus_message_unref(m);
+    if (r < 0) {
+        lb_systemd_call_free(call);
+        return r;
+    }
+    *ret = call;
+    return 0;
+}
+
+struct lb_systemd_call *lb_systemd_call_free(struct lb_systemd_call *call)
+{
+    if (!call)
+        return NULL;
+    sd_bus_slot_unref(call->slot);
+    free(call);
+    return NULL;
 }
 
 /* --- units ----------------------------------------------------------------------------------------------------------- */

@@ -17,9 +17,16 @@ struct lb_systemd *lb_systemd_free(struct lb_systemd *s); /* NULL is fine; retur
  * Starts lockbox-end-ID.timer, which runs `lockboxd --reap ID --uid UID` after `left` µs or at wall-clock time `at`,
  * whichever comes first. One that stands already stays as it is; so an access that got more time gets a timer of its
  * next turn (lockbox-end-ID-1.timer …), and what an earlier one starts finds that there is nothing to end yet.
- * Asynchronous; failures are logged.
+ * `armed` is told once, from the event loop: NULL when it stands, else why it does not. -errno: PID 1 could not be
+ * asked, and nothing is told.
  */
-void lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t turn, int64_t uid, int64_t left, int64_t at);
+struct lb_systemd_call;
+typedef void lb_systemd_armed(void *userdata, const char *error);
+int lb_systemd_arm(struct lb_systemd *s, const char *id, int64_t turn, int64_t uid, int64_t left, int64_t at,
+                   lb_systemd_armed *armed, void *userdata, struct lb_systemd_call **ret);
+
+/* Nobody is told any more; what was asked of PID 1 stays asked. NULL is fine; returns NULL. */
+struct lb_systemd_call *lb_systemd_call_free(struct lb_systemd_call *call);
 
 /* Stops it. */
 void lb_systemd_disarm(struct lb_systemd *s, const char *id, int64_t turn);

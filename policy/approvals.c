@@ -24,13 +24,13 @@ static bool is_first_yes(const struct lb_request *r, size_t i, const char *stage
     return is_yes(&a[i], stage);
 }
 
-int64_t lb_approvals_votes(const struct lb_request *r, const char *stage)
+int64_t lb_approvals_votes(const struct lb_request *r, const char *stage, lb_approvals_still *still, void *userdata)
 {
     const struct lb_approval *a = r->approvals.items;
     int64_t votes = 0;
 
     for (size_t i = 0; i < r->approvals.n; i++)
-        votes += is_first_yes(r, i, stage) && is_named(r, a[i].approver, stage);
+        votes += is_first_yes(r, i, stage) && is_named(r, a[i].approver, stage) && still(userdata, a[i].approver);
     return votes;
 }
 
@@ -51,9 +51,19 @@ const char *lb_approvals_problem(const struct lb_request *r, const char *name, c
     return NULL;
 }
 
-int lb_approvals_kind(const struct lb_request *r)
+int lb_approvals_kind(const struct lb_request *r, int64_t votes)
 {
-    bool more = r->state == LB_STATE_PENDING && lb_approvals_votes(r, "customer") + 1 < r->terms.quorum;
+    bool more = r->state == LB_STATE_PENDING && votes + 1 < r->terms.quorum;
 
     return r->state == LB_STATE_REVIEW ? LB_EVENT_REVIEWED : more ? LB_EVENT_VOTED : LB_EVENT_APPROVED;
+}
+
+const char *lb_approvals_reviewer(const struct lb_request *r)
+{
+    const struct lb_approval *a = r->approvals.items;
+
+    for (size_t i = 0; i < r->approvals.n; i++)
+        if (is_yes(&a[i], "internal"))
+            return a[i].approver;
+    return NULL;
 }

@@ -17,6 +17,11 @@ static int64_t min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static int64_t until(int64_t deadline, int64_t now)
 {
     if (deadline == LB_NEVER)
@@ -66,4 +71,23 @@ int64_t lb_deadline_left_after_reboot(const struct lb_deadline *d, const struct 
     int64_t wall = until(d->wall, now->wall > last->wall ? now->wall : last->wall);
 
     return same_boot(d, last) ? min(wall, until(d->boot, last->boot)) : wall;
+}
+
+int64_t lb_deadline_wait(const struct lb_deadline *d, const struct lb_time *now)
+{
+    int64_t wall = until(d->wall, now->wall);
+
+    return same_boot(d, now) ? max(wall, until(d->boot, now->boot)) : wall;
+}
+
+int64_t lb_deadline_wait_after_reboot(const struct lb_deadline *d, const struct lb_time *last,
+                                      const struct lb_time *now)
+{
+    return until(lb_deadline_wait(d, last), max(0, now->wall - last->wall));
+}
+
+struct lb_deadline lb_deadline_later(const struct lb_deadline *a, const struct lb_deadline *b)
+{
+    return (struct lb_deadline){ max(a->wall, b->wall), a->boot_id == b->boot_id ? max(a->boot, b->boot) : b->boot,
+                                 b->boot_id };
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Deadlines that a moved clock can only bring nearer.
+ * Deadlines that a moved clock can only bring nearer, and beginnings that it can only put off.
  *
  * A deadline stands on two clocks: the wall (CLOCK_REALTIME) and the time since boot (CLOCK_BOOTTIME, which runs on in
  * suspend). Whichever says "due" first wins. All times are int64_t microseconds; time is always an argument.
@@ -46,3 +46,16 @@ int64_t lb_deadline_left(const struct lb_deadline *d, const struct lb_time *now)
  */
 int64_t lb_deadline_left_after_reboot(const struct lb_deadline *d, const struct lb_time *last,
                                       const struct lb_time *now);
+
+/* --- beginnings: here a moved clock can only put off, so that whichever clock says "due" last wins --- */
+
+/* Microseconds until both clocks have come to it; 0 when they have, LB_NEVER for none. */
+int64_t lb_deadline_wait(const struct lb_deadline *d, const struct lb_time *now);
+
+/* The same after a reboot: what there was to wait for when the log was last written (`last`), less the time that has
+ * passed since by the wall clock, which alone can know; one that fell behind `last` has seen none pass. */
+int64_t lb_deadline_wait_after_reboot(const struct lb_deadline *d, const struct lb_time *last,
+                                      const struct lb_time *now);
+
+/* On each clock the later of the two; on the boot clock that of `b` where `a` is of another boot. */
+struct lb_deadline lb_deadline_later(const struct lb_deadline *a, const struct lb_deadline *b);

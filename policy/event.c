@@ -7,6 +7,8 @@
 
 #include "policy/base.h"
 #include "policy/span.h"
+#include "policy/text.h"
+#include "policy/utf8.h"
 
 const char *const lb_event_names[] = {
     [LB_EVENT_NONE] = "",
@@ -86,7 +88,7 @@ const struct lb_event_class lb_event_classes[LB_EVENT_MAX_] = {
     [LB_EVENT_WITHDRAWN] = { "6e66bab9e0544e73a2d7b89971de3c2e", NOTICE,
         "{engineer} took the request for {account} back." },
     [LB_EVENT_UNDECIDABLE] = { "5aaec5fd98394d438b65c99558878ec0", WARNING,
-        "Nobody is left who may decide: the request of " WHO " is closed." },
+        "Too few are left who may decide: the request of " WHO " is closed." },
     [LB_EVENT_MESSAGE] = { "4b2c18d9e7784018aa5bbda764c99087", NOTICE,
         "{from} writes about the request of " WHO ": {note}" },
     [LB_EVENT_BEGUN] = { "79a2eb39f4154c3e8d8b67d198c8dc0b", NOTICE,
@@ -155,7 +157,7 @@ const struct lb_field lb_event_fields[] = {
     STRING(approver), STRING(role), STRING(stage), STRING(evidence), STRING(note), STRING(from),
     INT(session), INT(pid), INT(pid_started),
     { "foreign", LB_FIELD_BOOL, AT(foreign) },
-    STRING(by), SPAN(left_usec), SPAN(warning), INT(killed), INT(left), INT(ms),
+    STRING(by), SPAN(left_usec), SPAN(wait_usec), SPAN(warning), INT(killed), INT(left), INT(ms),
     { 0 },
 };
 
@@ -256,6 +258,44 @@ char *lb_event_sentence(const struct lb_event *e)
         return text;
     free(text);
     return NULL;
+}
+
+static bool is_utf8(const char *s)
+{
+    uint32_t code = 0;
+
+    for (size_t n = strlen(s), i = 0; i < n && code != LB_UTF8_INVALID;)
+        i += lb_utf8_decode(s + i, n - i, &code);
+    return code != LB_UTF8_INVALID;
+}
+
+static int mend(char **s)
+{
+    char *clean;
+
+    if (!*s || is_utf8(*s))
+        return 0;
+    clean = lb_text_clean(*s, SIZE_MAX);
+    if (!clean)
+        return -ENOMEM;
+    free(*s);
+    *s = clean;
+    return 0;
+}
+
+int lb_event_mend(struct lb_event *e)
+{
+    int r = 0;
+
+    for (const struct lb_field *f = lb_event_fields; r == 0 && f->name; f++) {
+        void *member = (char *)e + f->offset;
+
+        if (f->type == LB_FIELD_STRING)
+            r = mend(member);
+        for (char **s = f->type == LB_FIELD_STRINGS ? *(char ***)member : NULL; r == 0 && s && *s; s++)
+            r = mend(s);
+    }
+    return r;
 }
 
 int lb_event_copy(struct lb_event *to, const struct lb_event *from)

@@ -122,6 +122,7 @@ struct lb_event {
     /* ends and receipts */
     char *by;                /* who or what: a name, "clock", "reboot", "engineer" */
     int64_t left_usec;       /* REBOOTED: until the deadline */
+    int64_t wait_usec;       /* REBOOTED: until the beginning that an approver has put off */
     int64_t warning;         /* WARNED: which of the terms' warnings, µs before the end */
     int64_t killed, left, ms;
 };
@@ -143,6 +144,10 @@ int lb_event_kind_from_name(const char *name);
 
 /* One sentence for a person; owned, NULL when out of memory. */
 char *lb_event_sentence(const struct lb_event *e);
+
+/* What is not UTF-8 in its text is exchanged for U+FFFD (as by lb_text_clean), so that no name of the host's keeps it
+ * out of the log. -ENOMEM. */
+int lb_event_mend(struct lb_event *e);
 
 int lb_event_copy(struct lb_event *to, const struct lb_event *from);
 void lb_event_clear(struct lb_event *e);

@@ -149,15 +149,10 @@ static int on_begin(struct lb_request *r, const struct lb_event *e)
     return 0;
 }
 
-static bool is_window(const struct lb_request *r)
-{
-    return r->basis == LB_BASIS_PREAPPROVED && !r->grant;
-}
-
 /* What was decided is not made longer here; and a window that opens late closes no later for that. */
 static int on_begun(struct lb_request *r, const struct lb_event *e)
 {
-    int64_t left = is_window(r) ? lb_deadline_left(&r->use_by, &e->time) : LB_NEVER;
+    int64_t left = lb_request_is_window(r) ? lb_deadline_left(&r->use_by, &e->time) : LB_NEVER;
 
     if (e->duration > 0)
         r->duration = min(r->duration, e->duration);
@@ -199,17 +194,30 @@ static int on_vote(struct lb_request *r, const struct lb_event *e)
         r->duration = e->duration;
     if (e->not_before > r->not_before)
         r->not_before = e->not_before;
+    if (e->not_before > e->time.wall) {
+        struct lb_deadline begin = lb_deadline_after(&e->time, e->not_before - e->time.wall);
+
+        r->begin_at = lb_deadline_later(&r->begin_at, &begin);
+    }
     return on_decision(r, e);
+}
+
+static struct lb_deadline after_wait(int64_t wait, int64_t span, const struct lb_event *e)
+{
+    struct lb_deadline begin = lb_deadline_after(&e->time, wait);
+
+    return lb_deadline_before(&begin, -span);
 }
 
 /* UseBy= counts from the moment from which it can be used. */
 static int on_approved(struct lb_request *r, const struct lb_event *e)
 {
     int error = on_vote(r, e);
-    int64_t wait = r->not_before > e->time.wall ? r->not_before - e->time.wall : 0;
+    int64_t wait = lb_deadline_wait(&r->begin_at, &e->time);
 
-    r->begin_at = lb_deadline_after(&e->time, wait);
-    r->use_by = lb_deadline_before(&r->begin_at, -r->terms.use_by);
+    if (wait == 0) /* then no clock that is put back keeps it from beginning */
+        r->begin_at = (struct lb_deadline){ 0 };
+    r->use_by = after_wait(wait, r->terms.use_by, e);
     return error;
 }
 
@@ -220,7 +228,7 @@ static int on_granted(struct lb_request *r, const struct lb_event *e)
 
     if (error == 0)
         error = on_approved(r, e);
-    r->use_by = lb_deadline_before(&r->begin_at, -r->duration);
+    r->use_by = after_wait(lb_deadline_wait(&r->begin_at, &e->time), r->duration, e);
     return error;
 }
 
@@ -299,6 +307,12 @@ static int on_rebooted(struct lb_request *r, const struct lb_event *e)
     struct lb_session *s = r->sessions.items;
 
     *d = renewed(d, e, 0);
+    if (r->begin_at.wall) {
+        struct lb_deadline begin = lb_deadline_after(&e->time, e->wait_usec);
+
+        begin.wall = r->begin_at.wall; /* as it was said; the boot clock alone has begun anew */
+        r->begin_at = begin;
+    }
     for (size_t i = 0; i < r->sessions.n; i++)
         if (s[i].closed_at == 0)
             s[i].closed_at = e->time.wall;
@@ -391,9 +405,10 @@ static bool is_for_more_time(const struct lb_request *r, const struct lb_event *
     return r->extends;
 }
 
-static bool is_for_access(const struct lb_request *r, const struct lb_event *e)
+/* An access, and not one before its time. */
+static bool may_begin(const struct lb_request *r, const struct lb_event *e)
 {
-    return !is_for_more_time(r, e);
+    return !is_for_more_time(r, e) && lb_deadline_wait(&r->begin_at, &e->time) == 0;
 }
 
 /* With all that is added, an access lasts no longer than its rule allows; and what is over is not added to. */
@@ -412,7 +427,7 @@ static bool is_nothing_left(const struct lb_request *r, const struct lb_event *e
 static bool (*const conditions[LB_EVENT_REQUEST_MAX_])(const struct lb_request *r, const struct lb_event *e) = {
     [LB_EVENT_EMERGENCY] = may_be_emergency,
     [LB_EVENT_ADDED] = is_for_more_time,
-    [LB_EVENT_BEGUN] = is_for_access,
+    [LB_EVENT_BEGUN] = may_begin,
     [LB_EVENT_EXTENDED] = is_within_bounds,
     [LB_EVENT_ACKNOWLEDGED] = is_unseen_emergency,
     [LB_EVENT_OPENED] = is_new_session,

@@ -114,6 +114,11 @@ bool lb_state_is_waiting(int state)
     return state == LB_STATE_REVIEW || state == LB_STATE_PENDING;
 }
 
+bool lb_request_is_window(const struct lb_request *r)
+{
+    return r->basis == LB_BASIS_PREAPPROVED && !r->grant;
+}
+
 size_t lb_request_open_sessions(const struct lb_request *r)
 {
     const struct lb_session *s = r->sessions.items;
@@ -151,7 +156,7 @@ static bool warning_is_due(const struct lb_request *r, int64_t warning, const st
 
 bool lb_request_may_begin(const struct lb_request *r, const struct lb_time *now)
 {
-    return r->state == LB_STATE_APPROVED && !r->extends && lb_deadline_due(&r->begin_at, now);
+    return r->state == LB_STATE_APPROVED && !r->extends && lb_deadline_wait(&r->begin_at, now) == 0;
 }
 
 static int64_t boot_of(const struct lb_deadline *d, const struct lb_time *now)
@@ -159,13 +164,17 @@ static int64_t boot_of(const struct lb_deadline *d, const struct lb_time *now)
     return d->boot_id == now->boot_id ? d->boot : LB_NEVER;
 }
 
-/* Whichever comes first on each clock: after a reboot only one of them may still count there. */
-static struct lb_deadline earlier(const struct lb_deadline *a, const struct lb_deadline *b, const struct lb_time *now)
+/* On one clock: the beginning, until it has come, or the deadline before it. */
+static int64_t next(int64_t begin, int64_t end, int64_t now)
 {
-    int64_t boot_a = boot_of(a, now), boot_b = boot_of(b, now);
+    return begin > now && begin < end ? begin : end;
+}
 
-    return (struct lb_deadline){ a->wall < b->wall ? a->wall : b->wall, boot_a < boot_b ? boot_a : boot_b,
-                                 now->boot_id };
+/* What an approved access waits for on each clock: both have to come to its beginning, one of them to its end. */
+static struct lb_deadline next_of_approved(const struct lb_request *r, const struct lb_time *now)
+{
+    return (struct lb_deadline){ next(r->begin_at.wall, r->use_by.wall, now->wall),
+                                 next(boot_of(&r->begin_at, now), boot_of(&r->use_by, now), now->boot), now->boot_id };
 }
 
 struct lb_deadline lb_request_deadline(const struct lb_request *r, const struct lb_time *now)
@@ -175,7 +184,7 @@ struct lb_deadline lb_request_deadline(const struct lb_request *r, const struct 
     case LB_STATE_PENDING:
         return r->decide_by;
     case LB_STATE_APPROVED:
-        return lb_deadline_due(&r->begin_at, now) ? r->use_by : earlier(&r->begin_at, &r->use_by, now);
+        return next_of_approved(r, now);
     case LB_STATE_ACTIVE:
         for (size_t i = 0; i < LB_WARN_MAX; i++)
             if (warning_to_give(r, i))

@@ -43,7 +43,8 @@ struct lb_request {
     int64_t requested_at;
     int64_t duration; /* µs: asked for, then granted */
     int64_t closed_at; /* when it reached a final state; 0: open */
-    struct lb_deadline decide_by, begin_at, use_by, not_after; /* each counts in its own states only */
+    struct lb_deadline decide_by, begin_at, use_by, not_after; /* each counts in its own states only;
+                                                                  begin_at is zero where nobody put it off */
     int64_t not_before;  /* when access begins (or began), 0: not known yet */
     struct lb_terms terms;
     char **reviewers, **entitled;
@@ -60,6 +61,9 @@ bool lb_state_is_open(int state);      /* not final */
 bool lb_state_is_access(int state);    /* active, paused: sessions may run */
 bool lb_state_is_waiting(int state);   /* review, pending */
 
+/* A window, which the customer opened beforehand: others' requests come through it, and nobody is in it himself. */
+bool lb_request_is_window(const struct lb_request *r);
+
 /* Sessions not closed yet. */
 size_t lb_request_open_sessions(const struct lb_request *r);
 /* The open session led by this process, or NULL. */
@@ -68,7 +72,7 @@ struct lb_session *lb_request_session(const struct lb_request *r, int64_t pid, i
 /* When time alone next changes something: the moment from which lb_request_due() may have another answer. */
 struct lb_deadline lb_request_deadline(const struct lb_request *r, const struct lb_time *now);
 
-/* Whether an approved access may begin by the clock: no approver put it off, or that time has come. */
+/* Whether an approved access may begin by the clocks: no approver put it off, or that time has come on both. */
 bool lb_request_may_begin(const struct lb_request *r, const struct lb_time *now);
 
 /* The event that time demands now, LB_EVENT_NONE if none. For LB_EVENT_WARNED *ret_warning is the warning to give. */

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The approval workflow: stages and quorum, what an approver may change, questions, more time, windows, emergencies."""
 
+import contextlib
 import datetime
+import os
+import signal
 
 import pytest
 from appliance import wait_for
-from people import Engineer, Person, grant, requests, show
+from lockbox import APPROVERS
+from people import Engineer, Person, requests, show
 
 NOT_PERMITTED = 4
 RULE = "[Rule]\nAction=require-approval\n"
@@ -75,6 +79,19 @@ def test_one_deny_ends_it(box, bob, carol):
     bob.approve(request)
     carol.deny(request)
     assert show(box, request)["state"] == "denied"
+
+
+def test_a_yes_goes_with_the_right_to_it(box, bob, carol):
+    """Row 15: who is no approver any more when the last yes comes is not counted; too few remain, so it is closed."""
+    box.policy(RULE + "[Approval]\nQuorum=2\n")
+    request = Engineer(box).request()
+    bob.approve(request)
+    box.run("gpasswd", "--delete", "bob", APPROVERS)
+    try:
+        assert "too few people" in carol.approve(request).stderr
+        assert show(box, request)["state"] == "undecidable"
+    finally:
+        box.run("gpasswd", "--add", "bob", APPROVERS)
 
 
 def test_a_quorum_that_the_host_cannot_give(box):
@@ -182,6 +199,50 @@ def test_more_time(box, bob):
     assert "alive" in eng.run("echo alive")
 
 
+@contextlib.contextmanager
+def pid1_stopped(box):
+    """From outside, as a PID 1 that has something else to do for a while."""
+    os.kill(box.leader, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(box.leader, signal.SIGCONT)
+
+
+def test_more_time_is_told_when_pid1_has_it(box, bob):
+    """Approved, PID 1's own deadline comes first and only then the words on the engineer's terminal (row 40)."""
+    box.policy(RULE + "[Access]\nDuration=1h\nMaxDuration=4h\nWarn=\n")
+    eng = Engineer(box)
+    access = eng.enter(bob)
+    eng.run(f"lockboxctl extend {access} --for 2h")
+    (more,) = requests(box, "--pending")
+    with pid1_stopped(box):
+        bob.approve(more["id"])
+        assert show(box, access)["duration"] == 3 * 3600
+        assert "ends in" not in eng.run("echo alive")
+    eng.terminal.expect_exact("ends in 3h")
+    assert box.run("systemctl", "is-active", f"lockbox-end-{access}-1.timer").stdout == "active\n"
+
+
+def test_more_time_is_told_without_pid1(box, bob):
+    """Row 40: where the bus is away the daemon's own deadline holds, and the journal says that it is the only one."""
+    box.policy(RULE + "[Access]\nDuration=1h\nMaxDuration=4h\nWarn=\n")
+    eng = Engineer(box)
+    access = eng.enter(bob)
+    eng.run(f"lockboxctl extend {access} --for 2h")
+    (more,) = requests(box, "--pending")
+    box.run("mv /run/dbus/system_bus_socket /run/dbus/aside")
+    try:
+        box.systemctl("restart", "lockboxd.service")
+        since = box.journal_mark()
+        bob.approve(more["id"])
+        eng.terminal.expect(r"ends in (3h|2h 59min)")
+        alert = box.wait_journal(lambda entry: access in entry["MESSAGE"], after=since, PRIORITY="1")
+        assert "only lockboxd ends it on time" in alert["MESSAGE"]
+    finally:
+        box.run("mv /run/dbus/aside /run/dbus/system_bus_socket")
+
+
 def test_more_time_refused(box, bob):
     """A no changes nothing."""
     box.policy(RULE + "[Access]\nDuration=1h\nMaxDuration=4h\n")
@@ -277,6 +338,29 @@ def test_a_share_is_there_only_inside_the_access(box, bob):
     eng.read_to_end()
     wait_for(lambda: show(box, access)["state"] == "revoked", what="the receipt")
     assert "/srv/share" not in box.run("cat /proc/mounts").stdout
+
+
+def test_a_window_alone_unlocks_nothing(box, bob):
+    """Its units are there for as long as somebody is in by it, and not before."""
+
+    def active():
+        return box.run("systemctl is-active srv-share.mount", check=False).stdout.strip()
+
+    box.write("/etc/systemd/system/srv-share.mount", SHARE)
+    box.systemctl("daemon-reload")
+    box.policy(RULE + "[Access]\nUnits=srv-share.mount\n")
+    window = open_window(box, bob)
+    assert show(box, window)["state"] == "active"
+    eng = Engineer(box).connect()
+    assert active() == "inactive"
+    eng.ask("CHG-7")
+    eng.at_shell()
+    wait_for(lambda: active() == "active", what="the share")
+    (mine,) = [r["id"] for r in requests(box) if r.get("grant")]
+    eng.terminal.sendline(f"lockboxctl done {mine}")
+    wait_for(lambda: show(box, mine)["state"] == "completed", what="the receipt")
+    assert active() == "inactive"
+    assert show(box, window)["state"] == "active"
 
 
 def test_a_unit_that_fails_is_told(box, bob):

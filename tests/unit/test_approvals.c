@@ -103,24 +103,62 @@ static void test_nobody_in_both_stages(void **state)
     lb_request_free(r);
 }
 
+static bool is_not(void *userdata, const char *name)
+{
+    return strcmp(userdata, name) != 0;
+}
+
+/* Those of everybody but one. */
+static int64_t votes(const struct lb_request *r, const char *stage, const char *gone)
+{
+    return lb_approvals_votes(r, stage, is_not, (void *)gone);
+}
+
 static void test_votes_are_of_different_people(void **state)
 {
     struct lb_request *r = request_in(LB_EVENT_REVIEW);
 
     (void)state;
     decide(&r, "vic", "internal", LB_EVENT_REVIEWED);
-    assert_int_equal(lb_approvals_votes(r, "internal"), 1);
-    assert_int_equal(lb_approvals_votes(r, "customer"), 0); /* the vendor's yes is none of the customer's */
+    assert_int_equal(votes(r, "internal", ""), 1);
+    assert_int_equal(votes(r, "customer", ""), 0); /* the vendor's yes is none of the customer's */
     decide(&r, "ann", "customer", LB_EVENT_VOTED);
-    assert_int_equal(lb_approvals_votes(r, "customer"), 1);
+    assert_int_equal(votes(r, "customer", ""), 1);
     decide(&r, "ann", "customer", LB_EVENT_VOTED);
-    assert_int_equal(lb_approvals_votes(r, "customer"), 1);
+    assert_int_equal(votes(r, "customer", ""), 1);
     decide(&r, "dan", "customer", LB_EVENT_VOTED); /* named by nobody */
-    assert_int_equal(lb_approvals_votes(r, "customer"), 1);
+    assert_int_equal(votes(r, "customer", ""), 1);
     decide(&r, "ben", "customer", LB_EVENT_VOTED);
-    assert_int_equal(lb_approvals_votes(r, "customer"), 2);
+    assert_int_equal(votes(r, "customer", ""), 2);
     decide(&r, "cat", "customer", LB_EVENT_DENIED);
-    assert_int_equal(lb_approvals_votes(r, "customer"), 2); /* a no is no vote */
+    assert_int_equal(votes(r, "customer", ""), 2); /* a no is no vote */
+    lb_request_free(r);
+}
+
+/* And comes again with it. */
+static void test_a_yes_goes_with_the_right_to_it(void **state)
+{
+    struct lb_request *r = request_in(LB_EVENT_REQUESTED);
+
+    (void)state;
+    decide(&r, "ann", "customer", LB_EVENT_VOTED);
+    decide(&r, "ben", "customer", LB_EVENT_VOTED);
+    assert_int_equal(votes(r, "customer", "ann"), 1);
+    assert_int_equal(votes(r, "customer", "ben"), 1);
+    assert_int_equal(votes(r, "customer", "cat"), 2);
+    lb_request_free(r);
+}
+
+/* The vendor's stage is over with its yes. */
+static void test_who_reviewed(void **state)
+{
+    struct lb_request *r = request_in(LB_EVENT_REVIEW);
+
+    (void)state;
+    assert_null(lb_approvals_reviewer(r));
+    decide(&r, "cat", "internal", LB_EVENT_REVIEWED);
+    decide(&r, "ann", "customer", LB_EVENT_VOTED);
+    assert_string_equal(lb_approvals_reviewer(r), "cat");
     lb_request_free(r);
 }
 
@@ -129,15 +167,16 @@ static void test_what_a_yes_does(void **state)
     struct lb_request *r = request_in(LB_EVENT_REVIEW);
 
     (void)state;
-    assert_int_equal(lb_approvals_kind(r), LB_EVENT_REVIEWED);
+    assert_int_equal(lb_approvals_kind(r, votes(r, "customer", "")), LB_EVENT_REVIEWED);
     decide(&r, "vic", "internal", LB_EVENT_REVIEWED);
-    assert_int_equal(lb_approvals_kind(r), LB_EVENT_VOTED);
+    assert_int_equal(lb_approvals_kind(r, votes(r, "customer", "")), LB_EVENT_VOTED);
     decide(&r, "ann", "customer", LB_EVENT_VOTED);
-    assert_int_equal(lb_approvals_kind(r), LB_EVENT_APPROVED);
+    assert_int_equal(lb_approvals_kind(r, votes(r, "customer", "")), LB_EVENT_APPROVED);
+    assert_int_equal(lb_approvals_kind(r, votes(r, "customer", "ann")), LB_EVENT_VOTED);
     lb_request_free(r);
     for (int s = LB_STATE_APPROVED; s < LB_STATE_MAX_; s++) {
         r = sample_request(s);
-        assert_int_equal(lb_lifecycle_step(s, lb_approvals_kind(r)).next, LB_STATE_NONE); /* too late for a yes */
+        assert_int_equal(lb_lifecycle_step(s, lb_approvals_kind(r, 0)).next, LB_STATE_NONE); /* too late for a yes */
         lb_request_free(r);
     }
 }
@@ -156,16 +195,15 @@ struct world {
     struct lb_event events[EVENTS_MAX]; /* all that were accepted */
     size_t n;
     char *reviewers[PEOPLE + 1], *entitled[PEOPLE + 1];
-    unsigned may_review, may_approve, reviewed, approved;
+    unsigned may_review, may_approve, reviewed, approved, lost; /* lost: the right to decide, for now */
     struct lb_terms terms;
     int64_t passed, booted, boots; /* since the beginning; when, and how often, it was started again */
     int64_t moved;                 /* what the wall clock was moved by */
-    bool was_moved;
     int64_t duration, from, begun_at, end, window_end;
 };
 
 static struct {
-    size_t steps, refused, quorums, both_stages, emergencies, extensions, reboots, late_starts, windows, over;
+    size_t steps, refused, quorums, both_stages, emergencies, extensions, reboots, late_starts, windows, lost, over;
 } seen;
 
 static int64_t below(struct world *w, int64_t limit)
@@ -211,7 +249,7 @@ static void assert_promises(const struct world *w)
     assert_null(r->extends);
     assert_true(w->end <= w->begun_at + w->terms.max_duration);
     assert_true(lb_deadline_left(&r->not_after, &now) <= (w->end > w->passed ? w->end - w->passed : 0));
-    if (!w->was_moved && r->basis == LB_BASIS_APPROVAL)
+    if (r->basis != LB_BASIS_EMERGENCY) /* whatever was done to the clocks */
         assert_true(w->begun_at >= w->from);
 }
 
@@ -277,6 +315,27 @@ static void start_of(struct world *w, const struct lb_event *e)
         w->from = from;
 }
 
+/* As the host would say it. */
+static bool is_still(void *userdata, const char *name)
+{
+    const struct world *w = userdata;
+
+    for (size_t i = 0; i < PEOPLE; i++)
+        if (strcmp(people[i], name) == 0)
+            return !(w->lost & 1U << i);
+    return false;
+}
+
+/* The last yes is the last one only with enough others whose right to it stands. */
+static void assert_counted(const struct world *w, int kind)
+{
+    int approved = __builtin_popcount(w->approved & ~w->lost);
+
+    assert_true(kind != LB_EVENT_APPROVED || approved >= w->terms.quorum);
+    assert_true(kind != LB_EVENT_VOTED || approved < w->terms.quorum);
+    seen.lost += kind == LB_EVENT_VOTED && __builtin_popcount(w->approved) >= w->terms.quorum;
+}
+
 /* Somebody says yes or no, as far as he may: which is known here by the bits alone. */
 static void decide_at_random(struct world *w, struct lb_event e)
 {
@@ -288,15 +347,16 @@ static void decide_at_random(struct world *w, struct lb_event e)
     e.approver = people[who];
     e.stage = review ? "internal" : "customer";
     assert_int_equal(lb_approvals_problem(w->r, e.approver, e.stage, yes) == NULL, may_now);
-    if (!may_now)
+    if (!may_now || (w->lost & bit))
         return;
-    e.kind = yes ? lb_approvals_kind(w->r) : LB_EVENT_DENIED;
+    e.kind = yes ? lb_approvals_kind(w->r, lb_approvals_votes(w->r, "customer", is_still, w)) : LB_EVENT_DENIED;
     e.not_before = below(w, 4) ? 0 : SAMPLE_WALL + w->passed + w->moved + below(w, 5 * HOUR);
     e.duration = below(w, 3) ? 1 + below(w, 13 * HOUR) : 0;
     if (yes) {
         *said |= bit;
         w->duration = e.duration ? least(w->duration, e.duration) : w->duration;
         start_of(w, &e);
+        assert_counted(w, e.kind);
     }
     assert_true(come(w, e));
 }
@@ -331,21 +391,21 @@ static void restart(struct world *w, struct lb_event e)
     w->boots++;
     w->booted = w->passed;
     now = now_in(w);
+    e.wait_usec = lb_deadline_wait_after_reboot(&r->begin_at, &last, &now);
     e.left_usec = below(w, 4) ? lb_deadline_left_after_reboot(&d, &last, &now) : lb_deadline_left(&d, &last);
     if (lb_state_is_open(r->state) && r->state != LB_STATE_ENDING)
         assert_true(come(w, e));
     seen.reboots++;
 }
 
-/* Events of every kind, in any state. What people decide, and that access begins, comes so only where it is illegal:
- * elsewhere the gate asks before. */
+/* Events of every kind, in any state. What people decide comes so only where it is illegal: elsewhere the gate asks
+ * before. */
 static void come_at_random(struct world *w, struct lb_event e)
 {
-    const struct lb_time now = now_in(w);
     bool legal = lb_lifecycle_step(w->r->state, e.kind).next != LB_STATE_NONE;
     bool yes = e.kind == LB_EVENT_REVIEWED || e.kind == LB_EVENT_VOTED || e.kind == LB_EVENT_APPROVED;
 
-    if (legal && (yes || e.kind == LB_EVENT_DENIED || (e.kind == LB_EVENT_BEGUN && !lb_request_may_begin(w->r, &now))))
+    if (legal && (yes || e.kind == LB_EVENT_DENIED))
         return;
     if (e.kind == LB_EVENT_REBOOTED) {
         restart(w, e);
@@ -436,10 +496,10 @@ static void begin_world(struct world *w)
 static void step(struct world *w)
 {
     w->passed += below(w, 3) ? below(w, 10 * MINUTE) : below(w, 2 * HOUR);
-    if (below(w, 200) == 0) {
-        w->moved += (below(w, 3) - 1) * below(w, 100000 * HOUR);
-        w->was_moved = true;
-    }
+    if (below(w, 100) == 0)
+        w->moved += (below(w, 3) - 1) * below(w, below(w, 3) ? 3 * HOUR : 100000 * HOUR);
+    if (below(w, 10) == 0)
+        w->lost ^= 1U << below(w, PEOPLE);
     if (below(w, 10)) /* the daemon may be late */
         let_time_act(w);
     if (lb_state_is_waiting(w->r->state) && below(w, 2))
@@ -471,7 +531,7 @@ static void test_random_worlds(void **state)
     assert_true(seen.refused > STEPS / 10);
     assert_true(seen.over > STEPS / 200);
     const size_t rare[] = { seen.quorums, seen.both_stages, seen.emergencies, seen.extensions, seen.reboots,
-                            seen.late_starts, seen.windows };
+                            seen.late_starts, seen.windows, seen.lost };
     for (size_t i = 0; i < LB_ELEMENTS(rare); i++)
         if (rare[i] < STEPS / 5000)
             fail_msg("of sort %zu there were only %zu", i, rare[i]);
@@ -484,6 +544,8 @@ int main(void)
         cmocka_unit_test(test_nobody_twice),
         cmocka_unit_test(test_nobody_in_both_stages),
         cmocka_unit_test(test_votes_are_of_different_people),
+        cmocka_unit_test(test_a_yes_goes_with_the_right_to_it),
+        cmocka_unit_test(test_who_reviewed),
         cmocka_unit_test(test_what_a_yes_does),
         cmocka_unit_test(test_random_worlds),
     };

@@ -235,6 +235,103 @@ static void test_random_lives(void **state)
     }
 }
 
+/* --- beginnings ------------------------------------------------------------------------------------------------------- */
+
+static void test_beginning_waits_for_both_clocks(void **state)
+{
+    static const struct { int64_t after, jump, wait; } cases[] = {
+        { 0, 0, SPAN },
+        { HOUR, 0, SPAN - HOUR },
+        { SPAN, 0, 0 },
+        { HOUR, 10 * YEAR, SPAN - HOUR },  /* put ahead: the boot clock has not come to it */
+        { SPAN - 1, SPAN, 1 },
+        { SPAN, HOUR, 0 },
+        { SPAN, -HOUR, HOUR },             /* put back: the wall clock has not */
+        { SPAN + HOUR, -HOUR, 0 },
+        { HOUR, -YEAR, SPAN - HOUR + YEAR },
+    };
+    const struct lb_deadline d = lb_deadline_after(&start, SPAN), never = lb_deadline_never();
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(cases); i++) {
+        const struct lb_time now = later(cases[i].after, cases[i].jump);
+
+        assert_int_equal(lb_deadline_wait(&d, &now), cases[i].wait);
+    }
+    assert_int_equal(lb_deadline_wait(&never, &start), LB_NEVER);
+}
+
+/* In another boot the wall clock alone knows; and what it had been ahead before the reboot is remembered. */
+static void test_beginning_after_a_reboot(void **state)
+{
+    const struct lb_deadline d = lb_deadline_after(&start, SPAN), never = lb_deadline_never();
+    const struct lb_time last = later(HOUR, 0), ahead = later(HOUR, YEAR), back = later(HOUR, -YEAR);
+    struct lb_time now = { last.wall + HOUR, 5 * LB_USEC_PER_SEC, 78 };
+
+    (void)state;
+    assert_int_equal(lb_deadline_wait(&d, &now), SPAN - 2 * HOUR);
+    assert_int_equal(lb_deadline_wait_after_reboot(&d, &last, &now), SPAN - 2 * HOUR);
+    assert_int_equal(lb_deadline_wait_after_reboot(&never, &last, &now), LB_NEVER);
+    now.wall = ahead.wall + HOUR;
+    assert_int_equal(lb_deadline_wait_after_reboot(&d, &ahead, &now), SPAN - 2 * HOUR);
+    now.wall = back.wall + HOUR;
+    assert_int_equal(lb_deadline_wait_after_reboot(&d, &back, &now), SPAN - 2 * HOUR + YEAR);
+    now.wall = 0; /* it begins in 1970: no time has passed since the log's last word, as far as is known */
+    assert_int_equal(lb_deadline_wait_after_reboot(&d, &last, &now), SPAN - HOUR);
+    now.wall = last.wall + 2 * SPAN;
+    assert_int_equal(lb_deadline_wait_after_reboot(&d, &last, &now), 0);
+}
+
+static void test_the_later_of_two(void **state)
+{
+    const struct lb_deadline none = { 0 }, a = { 10, 40, 77 }, b = { 20, 30, 77 }, other = { 5, 7, 78 };
+    struct lb_deadline d = lb_deadline_later(&a, &b);
+
+    (void)state;
+    assert_true(d.wall == 20 && d.boot == 40 && d.boot_id == 77);
+    d = lb_deadline_later(&none, &b);
+    assert_true(d.wall == 20 && d.boot == 30 && d.boot_id == 77);
+    d = lb_deadline_later(&a, &other);
+    assert_true(d.wall == 10 && d.boot == 7 && d.boot_id == 78);
+}
+
+/* A life as above, with the wall clock moved while the host runs: nothing begins before its time, and most things do
+ * begin. */
+static void test_random_lives_begin_no_earlier(void **state)
+{
+    uint64_t seed = 7;
+    int begun = 0;
+
+    (void)state;
+    for (int life = 0; life < 20000; life++) {
+        struct lb_time now = start, last;
+        struct lb_deadline d = lb_deadline_after(&now, SPAN);
+        const int64_t wall = d.wall;
+        int64_t passed = 0;
+
+        for (int steps = 0; steps < 100 && lb_deadline_wait(&d, &now) > 0; steps++) {
+            int64_t step = 1 + sample_below(&seed, HOUR);
+
+            now.boot += step;
+            now.wall += step + (sample_below(&seed, 8) ? 0 : sample_below(&seed, 8 * HOUR) - 4 * HOUR);
+            passed += step;
+            if (sample_below(&seed, 4))
+                continue;
+            last = now; /* an event is logged, and the host goes down for a while */
+            step = sample_below(&seed, HOUR);
+            now = (struct lb_time){ now.wall + step, 1 + sample_below(&seed, MINUTE), now.boot_id + 1 };
+            passed += step;
+            d = lb_deadline_after(&now, lb_deadline_wait_after_reboot(&d, &last, &now));
+            d.wall = wall;
+        }
+        if (lb_deadline_wait(&d, &now) > 0)
+            continue;
+        assert_true(passed >= SPAN);
+        begun++;
+    }
+    assert_true(begun > 15000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +348,10 @@ int main(void)
         cmocka_unit_test(test_reboot_with_an_older_deadline),
         cmocka_unit_test(test_other_boot),
         cmocka_unit_test(test_random_lives),
+        cmocka_unit_test(test_beginning_waits_for_both_clocks),
+        cmocka_unit_test(test_beginning_after_a_reboot),
+        cmocka_unit_test(test_the_later_of_two),
+        cmocka_unit_test(test_random_lives_begin_no_earlier),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

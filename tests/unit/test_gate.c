@@ -23,9 +23,12 @@
 #include "lockboxd/clock.h"
 #include "lockboxd/decide.h"
 #include "lockboxd/gate.h"
+#include "lockboxd/login.h"
+#include "lockboxd/policy_files.h"
 #include "lockboxd/proc.h"
 #include "tests/unit/bad_disk.h"
 #include "tests/unit/directory.h"
+#include "tests/unit/fake_pid1.h"
 #include "tests/unit/samples.h"
 
 #define AUDIT_UNSET INT64_C(4294967295) /* never swept: no process of this machine is of such a session */
@@ -114,6 +117,7 @@ static void await_one_thread(void)
 static void go_down(struct fixture *f)
 {
     f->gate = lb_gate_free(f->gate);
+    fake_pid1_clear();
     await_one_thread();
     f->event = sd_event_unref(f->event);
 }
@@ -165,6 +169,43 @@ static void pass(struct fixture *f, int64_t usec)
         machine.passed += end - machine.passed < step ? end - machine.passed : step;
         settle(f);
     }
+}
+
+/* From now on there is a PID 1 to ask. */
+static void hire_pid1(struct fixture *f)
+{
+    fake_pid1.event = f->event;
+    assert_int_equal(lb_systemd_new(f->event, state_directory, directory, &f->gate->systemd), 0);
+}
+
+static void assert_asked_pid1(const char *wanted)
+{
+    assert_string_equal(fake_pid1.said, wanted);
+    fake_pid1.said[0] = '\0';
+}
+
+/* What is said on standard error goes into a file until words_said() takes it. */
+static int words_start(void)
+{
+    char path[128];
+    int was = dup(STDERR_FILENO), fd;
+
+    snprintf(path, sizeof(path), "%s/words", directory);
+    fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(was >= 0 && fd >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+    close(fd);
+    return was;
+}
+
+static void words_said(int was, char ret[static 1024])
+{
+    ssize_t n;
+
+    fflush(stderr);
+    n = pread(STDERR_FILENO, ret, 1023, 0);
+    ret[n < 0 ? 0 : n] = '\0';
+    dup2(was, STDERR_FILENO);
+    close(was);
 }
 
 /* The same, past an end: it takes the reaper some rounds. */
@@ -574,6 +615,54 @@ static void test_damaged_log_at_start(void **state)
     assert_null(lb_gate_problem(f->gate));
     assert_non_null(lb_gate_find(f->gate, "AAAA-AAA1"));
     assert_story("requested 1; ");
+}
+
+/* What a name of the host's brings along that is no text keeps no end out of the log. */
+static void test_what_cannot_be_encoded_is_exchanged(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_access(f, "AAAA-AAA1");
+    struct lb_live *pending = new_request(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA2"));
+    struct lb_event e = { .kind = LB_EVENT_STOPPED, .by = strdup("m\xfcller"), .approver = strdup("\xff") };
+    struct lb_event denied = { .kind = LB_EVENT_DENIED, .approver = strdup("bob\xc3") };
+    struct lb_event asks = new_event(LB_EVENT_REQUESTED, "AAAA-AAA3");
+    char *odd[] = { "m\xfcller", "root", NULL };
+
+    assert_int_equal(lb_gate_step(live, &e), 0);
+    assert_string_equal(live->request->end.by, "m\xEF\xBF\xBDller");
+    assert_int_equal(lb_gate_step(pending, &denied), 0);
+    assert_int_equal(f->gate->unsaved.n, 0);
+    assert_null(lb_gate_problem(f->gate));
+    asks.entitled = odd;
+    live = new_request(f, asks);
+    assert_string_equal(live->request->entitled[0], "m\xEF\xBF\xBDller"); /* who has no right by that */
+    assert_string_equal(live->request->entitled[1], "root");
+    pass(f, 5 * LB_USEC_PER_SEC);
+    assert_story("requested 1; approved 1; begun 1; requested 2; stopped 1; denied 2; requested 3; revoked 1; ");
+}
+
+/* The loop is over then: that nothing is tried again is right, and no lack of memory. */
+static void test_clean_stop_on_a_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_request(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA1"));
+    char words[1024];
+    int was;
+
+    bad_disk.error = ENOSPC;
+    assert_int_equal(step(live, LB_EVENT_DENIED), 0);
+    sd_event_exit(f->event, 0);
+    assert_int_equal(sd_event_loop(f->event), 0);
+    was = words_start();
+    lb_gate_stop(f->gate);
+    words_said(was, words);
+    assert_non_null(strstr(words, "Not recorded: stopping"));
+    assert_null(strstr(words, "not tried again"));
+    go_down(f);
+    bad_disk.error = 0;
+    go_up(f);
+    pass(f, 5 * LB_USEC_PER_SEC);
+    assert_story("requested 1; denied 1; ");
 }
 
 /* --- time ------------------------------------------------------------------------------------------------------------- */
@@ -1008,6 +1097,82 @@ static void test_later_start_after_a_restart(void **state)
     assert_story("requested 1; approved 1; requested 2; approved 2; begun 1; begun 2; ");
 }
 
+static struct lb_event window_event(const char *id, int64_t from)
+{
+    struct lb_event e = new_event(LB_EVENT_GRANTED, id);
+
+    e.basis = LB_BASIS_PREAPPROVED;
+    e.engineer = e.key = NULL;
+    e.not_before = from ? lb_clock_now().wall + from : 0;
+    return e;
+}
+
+/* Whatever is done to the wall clock meanwhile: an access and a window, both to begin in two hours, begin when both
+ * clocks say so. */
+static void assert_begins(struct fixture *f, int64_t jump, int64_t after, bool restarted)
+{
+    struct lb_live *window = new_request(f, window_event("AAAA-AAA2", 2 * HOUR));
+
+    new_later(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA1"), 2 * HOUR);
+    assert_int_equal(window->request->state, LB_STATE_APPROVED);
+    machine.jumped += jump;
+    if (restarted) {
+        note_the_time(f);
+        reboot(f, 0, 0);
+    }
+    pass(f, after - MINUTE);
+    assert_int_equal(lb_gate_find(f->gate, "AAAA-AAA1")->request->state, LB_STATE_APPROVED);
+    assert_int_equal(lb_gate_find(f->gate, "AAAA-AAA2")->request->state, LB_STATE_APPROVED);
+    pass(f, 2 * MINUTE);
+    assert_int_equal(lb_gate_find(f->gate, "AAAA-AAA1")->request->state, LB_STATE_ACTIVE);
+    assert_int_equal(lb_gate_find(f->gate, "AAAA-AAA2")->request->state, LB_STATE_ACTIVE);
+}
+
+static void test_clock_ahead_begins_nothing_early(void **state)
+{
+    assert_begins(*state, 3 * HOUR, 2 * HOUR, false);
+}
+
+static void test_clock_ahead_begins_nothing_early_after_a_reboot(void **state)
+{
+    assert_begins(*state, 3 * HOUR, 2 * HOUR, true);
+}
+
+static void test_clock_back_begins_late(void **state)
+{
+    assert_begins(*state, -HOUR, 3 * HOUR, false);
+}
+
+static void test_clock_back_begins_late_after_a_reboot(void **state)
+{
+    assert_begins(*state, -HOUR, 3 * HOUR, true);
+}
+
+/* So far ahead that its end has come first: it is over unused. */
+static void test_clock_far_ahead_lapses(void **state)
+{
+    struct fixture *f = *state;
+
+    new_later(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA1"), 2 * HOUR);
+    new_request(f, window_event("AAAA-AAA2", 2 * HOUR));
+    machine.jumped = 10 * YEAR;
+    pass(f, MINUTE);
+    assert_int_equal(f->gate->n_live, 0);
+}
+
+/* The host was off for a part of the time: that part has passed. */
+static void test_later_start_after_a_reboot(void **state)
+{
+    struct fixture *f = *state;
+
+    new_later(f, new_event(LB_EVENT_REQUESTED, "AAAA-AAA1"), 2 * HOUR);
+    reboot(f, HOUR, 0);
+    pass(f, HOUR - MINUTE);
+    assert_int_equal(lb_gate_find(f->gate, "AAAA-AAA1")->request->state, LB_STATE_APPROVED);
+    pass(f, 2 * MINUTE);
+    assert_int_equal(lb_gate_find(f->gate, "AAAA-AAA1")->request->state, LB_STATE_ACTIVE);
+}
+
 /* Its time has come while somebody else is in: it begins when he has gone, in full length. */
 static void test_later_start_waits_for_its_turn(void **state)
 {
@@ -1142,6 +1307,66 @@ static void test_later_start_of_the_first_voter(void **state)
     assert_state(f, "AAAA-AAA1", LB_STATE_ACTIVE);
 }
 
+/* A yes goes with the right to it: the quorum is of people who have it when the last one says yes. */
+static void test_a_yes_of_one_who_lost_his_right(void **state)
+{
+    struct fixture *f = *state;
+
+    new_question(f, "AAAA-AAA1", 2, NULL);
+    assert_decided(f, YES, "AAAA-AAA1", "daemon", PLAIN, DONE);
+    put_policy("[Match]\nAccount=*\n[Rule]\nAction=require-approval\n[Approval]\nCustomer=root bin\n");
+    assert_int_equal(lb_gate_reload(f->gate), 0);
+    assert_decided(f, YES, "AAAA-AAA1", "bin", PLAIN, DONE);
+    assert_state(f, "AAAA-AAA1", LB_STATE_PENDING);
+    assert_decided(f, YES, "AAAA-AAA1", "root", PLAIN, DONE);
+    assert_state(f, "AAAA-AAA1", LB_STATE_ACTIVE);
+    assert_story("requested 1; voted 1; voted 1; approved 1; begun 1; ");
+}
+
+/* Too few remain: at a reload, or noticed by a yes where the host's groups say so. */
+static void test_too_few_remain(void **state)
+{
+    struct fixture *f = *state;
+    LB_CLEANUP(lb_outcome_clear) struct lb_outcome o = { 0 };
+    const struct lb_person bin = person("bin");
+    struct lb_ruleset *set;
+
+    new_question(f, "AAAA-AAA1", 2, NULL);
+    new_question(f, "AAAA-AAA2", 2, NULL);
+    assert_decided(f, YES, "AAAA-AAA1", "daemon", PLAIN, DONE);
+    put_policy("[Match]\nAccount=*\n[Rule]\nAction=require-approval\n[Approval]\nCustomer=bin\n");
+    assert_int_equal(lb_policy_files_load(policies, &set, &o.reason), 0);
+    lb_ruleset_free(f->gate->policy);
+    f->gate->policy = set; /* nobody has told the gate: it looks when somebody decides */
+    lb_decide_approve(lb_gate_find(f->gate, "AAAA-AAA1"), &bin, &PLAIN, &o);
+    assert_int_equal(o.refusal, LB_REFUSAL_NONE);
+    assert_non_null(strstr(o.reason, "too few"));
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA1"));
+    assert_non_null(lb_gate_find(f->gate, "AAAA-AAA2"));
+    assert_int_equal(lb_gate_reload(f->gate), 0);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA2"));
+    assert_story("requested 1; requested 2; voted 1; voted 1; undecidable 1; undecidable 2; ");
+}
+
+/* What the vendor's approver decided is done, whatever becomes of him; and he does not count for the customer. */
+static void test_reviewer_who_lost_his_right(void **state)
+{
+    struct fixture *f = *state;
+
+    new_question(f, "AAAA-AAA1", 2, "daemon");
+    put_policy(THREE_PEOPLE "Internal=daemon\n");
+    assert_int_equal(lb_gate_reload(f->gate), 0);
+    assert_decided(f, YES, "AAAA-AAA1", "daemon", PLAIN, DONE);
+    put_policy(THREE_PEOPLE "Internal=sys\n");
+    assert_int_equal(lb_gate_reload(f->gate), 0);
+    assert_state(f, "AAAA-AAA1", LB_STATE_PENDING);
+    assert_decided(f, YES, "AAAA-AAA1", "bin", PLAIN, DONE);
+    put_policy("[Match]\nAccount=*\n[Rule]\nAction=require-approval\n[Approval]\nCustomer=daemon bin\n");
+    assert_int_equal(lb_gate_reload(f->gate), 0); /* two are named, and one of them has decided for the vendor */
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA1"));
+    assert_story("review 1; reviewed 1; voted 1; undecidable 1; ");
+}
+
 static void test_review_then_customer(void **state)
 {
     struct fixture *f = *state;
@@ -1174,16 +1399,6 @@ static void test_review_denied(void **state)
 }
 
 /* --- windows ---------------------------------------------------------------------------------------------------------- */
-
-static struct lb_event window_event(const char *id, int64_t from)
-{
-    struct lb_event e = new_event(LB_EVENT_GRANTED, id);
-
-    e.basis = LB_BASIS_PREAPPROVED;
-    e.engineer = e.key = NULL;
-    e.not_before = from ? lb_clock_now().wall + from : 0;
-    return e;
-}
 
 /* A login inside it. */
 static struct lb_live *new_child(struct fixture *f, const char *id, const char *window, int64_t duration)
@@ -1376,6 +1591,24 @@ static void test_extension_all_or_nothing(void **state)
     assert_story("requested 1; approved 1; begun 1; requested 2; approved 2; added 2; extended 1; ");
 }
 
+/* An illegal one is audited, whichever of the two it is for; and nothing has changed. */
+static void test_illegal_extension_is_audited(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *access = new_access(f, "AAAA-AAA1"), *linked = new_extension(f, "AAAA-AAA2", "AAAA-AAA1");
+    int64_t end = access->request->not_after.wall;
+
+    assert_int_equal(extend(access, access, HOUR), -EPERM); /* "approved" for what is active */
+    assert_story("requested 1; approved 1; begun 1; requested 2; illegal 1; ");
+    assert_int_equal(access->request->not_after.wall, end);
+    assert_int_equal(step(access, LB_EVENT_HANDED_BACK), 0);
+    linked = new_extension(f, "AAAA-AAA3", "AAAA-AAA1");
+    assert_int_equal(extend(linked, access, HOUR), -EPERM);
+    assert_int_equal(linked->request->state, LB_STATE_PENDING);
+    assert_story("requested 1; approved 1; begun 1; requested 2; illegal 1; handed-back 1; expired 2; requested 3; "
+                 "illegal 1; ");
+}
+
 /* In a process of its own, that is killed in the middle of one of its changes of the disk. True if it came through. */
 static bool extend_and_die(struct fixture *f, long lives)
 {
@@ -1461,6 +1694,230 @@ static void test_extension_goes_with_an_access_that_ended_meanwhile(void **state
     assert_story("requested 1; approved 1; begun 1; requested 2; requested 3; time-over 1; expired 2; ended 1; ");
 }
 
+/* --- PID 1 ------------------------------------------------------------------------------------------------------------ */
+
+/* The engineer is told of the new end when PID 1 has taken it on, and not before. */
+static void test_announced_when_pid1_has_it(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *access;
+
+    hire_pid1(f);
+    access = new_access(f, "AAAA-AAA1");
+    settle(f);
+    assert_asked_pid1("StartTransientUnit lockbox-end-AAAA-AAA1.timer; ");
+    assert_null(access->arming);
+    fake_pid1.holds = true;
+    assert_int_equal(extend(new_extension(f, "AAAA-AAA2", "AAAA-AAA1"), access, HOUR), 0);
+    settle(f);
+    assert_asked_pid1("StartTransientUnit lockbox-end-AAAA-AAA1-1.timer; ");
+    assert_true(access->arming && access->announce); /* it waits */
+    fake_pid1_let_go();
+    settle(f);
+    assert_true(!access->arming && !access->announce);
+}
+
+/* PID 1 that refuses, or is away, changes nothing about the end: it is told, and the log says who alone holds it. */
+static void test_announced_without_pid1(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *access;
+    int64_t end;
+    char words[1024];
+    int was;
+
+    hire_pid1(f);
+    access = new_access(f, "AAAA-AAA1");
+    settle(f);
+    fake_pid1.refuses = "not today";
+    was = words_start();
+    assert_int_equal(extend(new_extension(f, "AAAA-AAA2", "AAAA-AAA1"), access, HOUR), 0);
+    assert_true(access->announce);
+    settle(f);
+    words_said(was, words);
+    assert_non_null(strstr(words, "<1>PID 1 has no deadline of its own for AAAA-AAA1"));
+    assert_non_null(strstr(words, "not today"));
+    assert_true(!access->arming && !access->announce);
+    end = access->request->not_after.wall;
+    fake_pid1_clear(); /* the bus goes away, and is not there to be connected to anew */
+    settle(f);
+    was = words_start();
+    assert_int_equal(extend(new_extension(f, "AAAA-AAA3", "AAAA-AAA1"), access, HOUR), 0);
+    words_said(was, words);
+    assert_non_null(strstr(words, "<1>PID 1 has no deadline of its own for AAAA-AAA1"));
+    assert_true(!access->arming && !access->announce);
+    assert_true(access->request->not_after.wall > end + HOUR - LB_USEC_PER_SEC);
+    pass_end(f, 7 * HOUR);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA1"));
+}
+
+/* Answered when nobody asks any more. */
+static void test_pid1_answers_too_late(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *access;
+
+    hire_pid1(f);
+    fake_pid1.holds = true;
+    access = new_access(f, "AAAA-AAA1");
+    settle(f);
+    assert_non_null(access->arming);
+    assert_int_equal(step(access, LB_EVENT_STOPPED), 0);
+    pass(f, 2 * LB_USEC_PER_SEC);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA1"));
+    fake_pid1_let_go();
+    settle(f);
+}
+
+static char *two_units[] = { "a.mount", "b.service", NULL };
+
+/* A window alone starts and stops nothing; the first who comes through it unlocks, and the last to go locks. */
+static void test_units_of_a_window(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_event e = window_event("AAAA-AAA1", 0);
+    struct lb_live *window, *first, *second;
+
+    hire_pid1(f);
+    e.terms.units = two_units;
+    window = new_request(f, e);
+    assert_int_equal(step(window, LB_EVENT_BEGUN), 0);
+    settle(f);
+    assert_asked_pid1("StartTransientUnit lockbox-end-AAAA-AAA1.timer; ");
+    e = new_event(LB_EVENT_PREAPPROVED, "AAAA-AAA2");
+    e.basis = LB_BASIS_PREAPPROVED;
+    e.grant = "AAAA-AAA1";
+    e.terms.units = two_units;
+    first = new_request(f, e);
+    settle(f);
+    assert_asked_pid1("StartTransientUnit lockbox-end-AAAA-AAA2.timer; StartUnit a.mount; StartUnit b.service; ");
+    e.request = "AAAA-AAA3";
+    second = new_request(f, e);
+    assert_int_equal(step(first, LB_EVENT_HANDED_BACK), 0);
+    pass(f, 2 * LB_USEC_PER_SEC);
+    assert_null(strstr(fake_pid1.said, "StopUnit a.mount")); /* the second one is still in */
+    fake_pid1.said[0] = '\0';
+    assert_int_equal(step(second, LB_EVENT_HANDED_BACK), 0);
+    pass(f, 2 * LB_USEC_PER_SEC);
+    assert_non_null(strstr(fake_pid1.said, "StopUnit b.service; StopUnit a.mount; "));
+    assert_state(f, "AAAA-AAA1", LB_STATE_ACTIVE); /* open still, and locked */
+    fake_pid1.said[0] = '\0';
+    assert_int_equal(step(window, LB_EVENT_STOPPED), 0);
+    pass(f, 2 * LB_USEC_PER_SEC);
+    assert_null(lb_gate_find(f->gate, "AAAA-AAA1"));
+    assert_null(strstr(fake_pid1.said, "a.mount"));
+}
+
+/* --- logins ----------------------------------------------------------------------------------------------------------- */
+
+typedef int login_verb(struct lb_gate *gate, const struct lb_peer *peer, const struct lb_login *login,
+                       const struct lb_words *words, struct lb_answer *ret, struct lb_live **ret_live);
+static login_verb *const login_verbs[] = { lb_login_begin, lb_login_request };
+
+/* Root wants in, for a ticket, and has proven nothing. */
+static struct lb_live *log_in(struct fixture *f, login_verb *verb, const char *ticket, struct lb_answer *ret)
+{
+    const struct lb_peer peer = { .pid = getpid(), .session = AUDIT_UNSET, .loginuid = AUDIT_UNSET };
+    const struct lb_login login = { .account = "root", .service = verb == lb_login_begin ? "sshd" : "lockboxctl",
+                                    .scope = "login", .rhost = "192.0.2.7" };
+    const struct lb_words words = { .ticket = (char *)ticket, .reason = "disk is full", .duration = "2h" };
+    struct lb_live *live = NULL;
+
+    lb_answer_clear(ret);
+    assert_int_equal(verb(f->gate, &peer, &login, &words, ret, &live), 0);
+    return live;
+}
+
+static const struct lb_request *made_by(struct fixture *f, const struct lb_answer *a)
+{
+    struct lb_live *live = lb_gate_find(f->gate, a->request);
+
+    assert_non_null(live);
+    return live->request;
+}
+
+static struct lb_live *new_window(struct fixture *f, int64_t from)
+{
+    struct lb_event e = window_event("AAAA-AAA1", from);
+
+    put_policy(THREE_PEOPLE);
+    assert_int_equal(lb_gate_reload(f->gate), 0);
+    e.approver = "daemon";
+    return new_request(f, e);
+}
+
+static void test_login_through_a_window(void **state)
+{
+    struct fixture *f = *state;
+    LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
+
+    for (size_t i = 0; i < LB_ELEMENTS(login_verbs); i++) {
+        struct lb_live *window = new_window(f, 0);
+        const struct lb_request *mine;
+
+        assert_int_equal(step(window, LB_EVENT_BEGUN), 0);
+        pass(f, 3 * HOUR); /* one is left of four */
+        log_in(f, login_verbs[i], "CASE-1234", &a);
+        assert_int_equal(a.verdict, LB_ANSWER_ALLOWED);
+        mine = made_by(f, &a);
+        assert_int_equal(mine->state, LB_STATE_ACTIVE);
+        assert_int_equal(mine->basis, LB_BASIS_PREAPPROVED);
+        assert_string_equal(mine->grant, "AAAA-AAA1");
+        assert_string_equal(mine->ticket, "CASE-1234");
+        assert_true(mine->duration <= HOUR);
+        assert_true(mine->not_after.wall <= window->request->not_after.wall + LB_USEC_PER_SEC);
+        tear_down(state);
+        assert_int_equal(set_up(state), 0);
+        f = *state;
+    }
+}
+
+enum { OTHER_TICKET, NOT_YET_OPEN, APPROVER_GONE, TAKEN_BACK };
+
+/* Whoever has no window waits like everybody. */
+static void test_login_past_a_window(void **state)
+{
+    struct fixture *f = *state;
+    LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
+
+    for (int why = OTHER_TICKET; why <= TAKEN_BACK; why++)
+        for (size_t i = 0; i < LB_ELEMENTS(login_verbs); i++) {
+            struct lb_live *window = new_window(f, why == NOT_YET_OPEN ? HOUR : 0);
+
+            if (why != NOT_YET_OPEN)
+                assert_int_equal(step(window, LB_EVENT_BEGUN), 0);
+            if (why == APPROVER_GONE) {
+                put_policy("[Match]\nAccount=*\n[Rule]\nAction=require-approval\n[Approval]\nCustomer=bin\n");
+                assert_int_equal(lb_gate_reload(f->gate), 0);
+            } else if (why == TAKEN_BACK) {
+                assert_int_equal(step(window, LB_EVENT_STOPPED), 0);
+            }
+            log_in(f, login_verbs[i], why == OTHER_TICKET ? "CASE-9" : "CASE-1234", &a);
+            assert_int_equal(a.verdict, LB_ANSWER_WAITING);
+            assert_int_equal(made_by(f, &a)->state, LB_STATE_PENDING);
+            assert_null(made_by(f, &a)->grant);
+            tear_down(state);
+            assert_int_equal(set_up(state), 0);
+            f = *state;
+        }
+}
+
+/* Another engineer is in by it already. */
+static void test_window_lets_in_one_engineer_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
+
+    assert_int_equal(step(new_window(f, 0), LB_EVENT_BEGUN), 0);
+    new_child(f, "AAAA-AAA2", "AAAA-AAA1", HOUR);
+    for (size_t i = 0; i < LB_ELEMENTS(login_verbs); i++) {
+        assert_null(log_in(f, login_verbs[i], "CASE-1234", &a));
+        assert_int_equal(a.verdict, LB_ANSWER_DENIED);
+        assert_non_null(strstr(a.message, "in use by eng@vendor.example"));
+    }
+    assert_int_equal(f->gate->n_live, 2);
+}
+
 /* --- break-glass ------------------------------------------------------------------------------------------------------ */
 
 static struct lb_live *new_emergency(struct fixture *f, const char *id)
@@ -1515,6 +1972,31 @@ static void test_acknowledged_while_it_runs(void **state)
     assert_int_equal(live->request->state, LB_STATE_ACTIVE);
     pass(f, HOUR + MINUTE);
     assert_unseen(f, false);
+}
+
+/* Until somebody has seen it the account's next request is refused, also through a window. */
+static void test_unseen_emergency_refuses_the_next_request(void **state)
+{
+    struct fixture *f = *state;
+    LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
+    struct lb_request *r = NULL;
+
+    assert_int_equal(step(new_window(f, 0), LB_EVENT_BEGUN), 0);
+    new_emergency(f, "AAAA-AAA2");
+    pass_end(f, HOUR + MINUTE);
+    assert_int_equal(f->gate->n_live, 1);
+    for (size_t i = 0; i < LB_ELEMENTS(login_verbs); i++) {
+        assert_null(log_in(f, login_verbs[i], "CASE-9", &a));
+        assert_int_equal(a.verdict, LB_ANSWER_DENIED);
+        assert_non_null(strstr(a.message, "lockboxctl acknowledge AAAA-AAA2"));
+        log_in(f, login_verbs[i], "CASE-1234", &a);
+        assert_int_equal(a.verdict, LB_ANSWER_DENIED);
+    }
+    assert_int_equal(f->gate->n_live, 1);
+    assert_int_equal(lb_store_load(f->gate->store, "AAAA-AAA2", &r), 0);
+    assert_int_equal(step(lb_gate_add(f->gate, r), LB_EVENT_ACKNOWLEDGED), 0);
+    log_in(f, lb_login_begin, "CASE-9", &a);
+    assert_int_equal(a.verdict, LB_ANSWER_WAITING);
 }
 
 /* For that one event a request that is over is live again, and then gone as before. */
@@ -1624,6 +2106,8 @@ int main(void)
         TEST(test_reserve_is_for_closing),
         TEST(test_order_is_kept),
         TEST(test_end_on_time_with_a_bad_disk),
+        TEST(test_what_cannot_be_encoded_is_exchanged),
+        TEST(test_clean_stop_on_a_full_disk),
         TEST(test_directory_removed),
         TEST(test_damaged_log_at_start),
         TEST(test_deadlines_in_order),
@@ -1646,11 +2130,20 @@ int main(void)
         TEST(test_later_start_begins_by_the_clock),
         TEST(test_later_start_with_a_login),
         TEST(test_later_start_after_a_restart),
+        TEST(test_clock_ahead_begins_nothing_early),
+        TEST(test_clock_ahead_begins_nothing_early_after_a_reboot),
+        TEST(test_clock_back_begins_late),
+        TEST(test_clock_back_begins_late_after_a_reboot),
+        TEST(test_clock_far_ahead_lapses),
+        TEST(test_later_start_after_a_reboot),
         TEST(test_later_start_waits_for_its_turn),
         TEST(test_an_end_begins_nothing_early),
         TEST(test_quorum_of_two),
         TEST(test_one_no_ends_it),
         TEST(test_later_start_of_the_first_voter),
+        TEST(test_a_yes_of_one_who_lost_his_right),
+        TEST(test_too_few_remain),
+        TEST(test_reviewer_who_lost_his_right),
         TEST(test_review_then_customer),
         TEST(test_review_denied),
         TEST(test_window_opens_and_closes_by_the_clock),
@@ -1660,11 +2153,20 @@ int main(void)
         TEST(test_extension),
         TEST(test_extension_by_two_people),
         TEST(test_extension_all_or_nothing),
+        TEST(test_illegal_extension_is_audited),
         TEST(test_extension_torn_nowhere),
         TEST(test_extension_goes_with_its_access),
         TEST(test_extension_goes_with_an_access_that_ended_meanwhile),
+        TEST(test_announced_when_pid1_has_it),
+        TEST(test_announced_without_pid1),
+        TEST(test_pid1_answers_too_late),
+        TEST(test_units_of_a_window),
+        TEST(test_login_through_a_window),
+        TEST(test_login_past_a_window),
+        TEST(test_window_lets_in_one_engineer_at_a_time),
         TEST(test_emergency),
         TEST(test_acknowledged_while_it_runs),
+        TEST(test_unseen_emergency_refuses_the_next_request),
         TEST(test_acknowledged_when_it_is_over),
         TEST(test_no_emergency_on_a_bad_disk),
         TEST(test_bad_policy_keeps_the_last_good_one),

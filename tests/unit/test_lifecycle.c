@@ -636,9 +636,70 @@ static void test_start_in_the_past(void **state)
     (void)state;
     vote(&r, LB_EVENT_VOTED, MINUTE, 0, HOUR);
     vote(&r, LB_EVENT_APPROVED, 2 * HOUR, 0, 0);
-    assert_int_equal(r->begin_at.wall, SAMPLE_WALL + 2 * HOUR);
+    assert_int_equal(r->begin_at.wall, 0);
     assert_int_equal(r->use_by.wall, SAMPLE_WALL + 26 * HOUR);
     lb_request_free(r);
+}
+
+/* What nobody has put off begins under any clock. */
+static void test_clock_back_keeps_nobody_out(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_APPROVED);
+    struct lb_event e = sample_event(LB_EVENT_BEGUN, MINUTE);
+
+    (void)state;
+    e.time.wall -= 10000 * HOUR;
+    assert_true(lb_request_may_begin(r, &e.time));
+    apply(&r, e);
+    lb_request_free(r);
+}
+
+/* The wall clock was put ahead between two votes: what the first has put off stays so. */
+static void test_start_under_a_moved_clock(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_PENDING);
+    struct lb_event e = sample_event(LB_EVENT_APPROVED, MINUTE);
+
+    (void)state;
+    vote(&r, LB_EVENT_VOTED, 0, 0, 2 * HOUR);
+    e.time.wall += 10 * HOUR;
+    apply(&r, e);
+    assert_int_equal(r->begin_at.wall, SAMPLE_WALL + 2 * HOUR);
+    assert_int_equal(r->begin_at.boot, SAMPLE_BOOT + 2 * HOUR);
+    assert_int_equal(r->use_by.boot, SAMPLE_BOOT + 26 * HOUR);
+    e = sample_event(LB_EVENT_BEGUN, 2 * HOUR - 1);
+    e.time.wall += 10 * HOUR;
+    assert_refused(r, &e);
+    e.time.boot++;
+    apply(&r, e);
+    lb_request_free(r);
+}
+
+/* After a reboot the boot clock's part begins anew, from what there was still to wait for. */
+static void test_start_after_a_reboot(void **state)
+{
+    static const int states[] = { LB_STATE_PENDING, LB_STATE_APPROVED };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(states); i++) {
+        struct lb_request *r = sample_request(LB_STATE_PENDING);
+        struct lb_event e = sample_event(LB_EVENT_REBOOTED, HOUR), begun = sample_event(LB_EVENT_BEGUN, 2 * HOUR);
+
+        vote(&r, states[i] == LB_STATE_PENDING ? LB_EVENT_VOTED : LB_EVENT_APPROVED, 0, 0, 2 * HOUR);
+        e.time.boot = 9 * LB_USEC_PER_SEC;
+        e.time.boot_id = 78;
+        e.left_usec = 20 * HOUR;
+        e.wait_usec = HOUR;
+        apply(&r, e);
+        assert_int_equal(r->begin_at.wall, SAMPLE_WALL + 2 * HOUR);
+        assert_int_equal(r->begin_at.boot, 9 * LB_USEC_PER_SEC + HOUR);
+        assert_int_equal(r->begin_at.boot_id, 78);
+        begun.time.boot_id = 78;
+        begun.time.boot = e.time.boot + HOUR - 1;
+        if (states[i] == LB_STATE_APPROVED)
+            assert_refused(r, &begun);
+        lb_request_free(r);
+    }
 }
 
 /* --- windows ---------------------------------------------------------------------------------------------------------- */
@@ -979,6 +1040,9 @@ int main(void)
         cmocka_unit_test(test_no_longer_than_the_bound),
         cmocka_unit_test(test_each_yes_only_takes_away),
         cmocka_unit_test(test_start_in_the_past),
+        cmocka_unit_test(test_clock_back_keeps_nobody_out),
+        cmocka_unit_test(test_start_under_a_moved_clock),
+        cmocka_unit_test(test_start_after_a_reboot),
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_window_that_opens_late),
         cmocka_unit_test(test_login_by_a_window),
