@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "lockboxd/clock.h"
+#include "lockboxd/launch.h"
 #include "lockboxd/log.h"
 #include "lockboxd/people.h"
 #include "lockboxd/reaped.h"
@@ -141,6 +142,7 @@ static void effect_warn(struct lb_live *live)
 /* Which receipt belongs to which reason. */
 static const struct { int reason, receipt; } receipts[] = {
     { LB_EVENT_HANDED_BACK, LB_EVENT_COMPLETED },
+    { LB_EVENT_SCRIPT_ENDED, LB_EVENT_COMPLETED },
     { LB_EVENT_TIME_OVER, LB_EVENT_ENDED },
     { LB_EVENT_STOPPED, LB_EVENT_REVOKED },
 };
@@ -199,6 +201,7 @@ static void receipt(struct lb_live *live)
 {
     struct lb_event e = { .kind = receipt_of(live->request), .killed = live->ended.killed, .ms = live->ended.ms };
 
+    lb_launch_settle(live);
     live->units = lb_units_free(live->units);
     if (live->request->end.by)
         e.by = strdup(live->request->end.by);
@@ -222,13 +225,16 @@ static bool is_shared(const struct lb_live *live, const char *unit)
     return false;
 }
 
-/* Nothing runs any more: what was unlocked is locked, and then the receipt is written. */
-static void lock(struct lb_live *live)
+void lb_effects_lock(struct lb_live *live)
 {
     struct lb_gate *g = live->gate;
     char **units = units_of(live->request), **ours = NULL;
     int r = 0;
 
+    if (lb_launch_is_up(live)) { /* what is about to start would start behind our back */
+        lb_launch_stop(live);
+        return;
+    }
     for (size_t i = 0; g->systemd && units && units[i] && r == 0; i++)
         r = is_shared(live, units[i]) ? 0 : lb_strings_append(&ours, units[i]);
     live->units = lb_units_free(live->units);
@@ -254,7 +260,7 @@ static void on_reaped(void *userdata, const struct lb_reap_result *result, bool 
     live->ended = (struct lb_reap_result){ e.killed, 0, e.ms };
     live->reaper = lb_reaper_free(live->reaper);
     lb_reaped_forget(live->gate->runtime_directory, live->request->id);
-    lock(live);
+    lb_effects_lock(live);
 }
 
 /* Whether anybody else has access to the account: then only what is surely this access's own may go. */
@@ -279,6 +285,7 @@ void lb_effects_reap(struct lb_live *live)
 
     if (live->reaper)
         return;
+    target.id = r->id;
     live->reaper = lb_reaper_new(&target);
     if (!live->reaper) {
         lb_log(LOG_ALERT, "Out of memory while ending %s; PID 1's deadline will end it.", r->id);

@@ -10,5 +10,9 @@ void lb_effects_run(struct lb_live *live, unsigned effects);
 /* Wakes everybody who waits for the request. */
 void lb_effects_wake(struct lb_live *live);
 
+/* Nothing runs any more: what was unlocked is locked, and then the receipt is written. For launch.c, which the end of a
+ * script's access waits for. */
+void lb_effects_lock(struct lb_live *live);
+
 /* Begins to end everything that runs under the access, unless that is under way. */
 void lb_effects_reap(struct lb_live *live);

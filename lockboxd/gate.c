@@ -8,6 +8,7 @@
 
 #include "lockboxd/clock.h"
 #include "lockboxd/effects.h"
+#include "lockboxd/launch.h"
 #include "lockboxd/log.h"
 #include "lockboxd/unsaved.h"
 #include "policy/base.h"
@@ -56,7 +57,7 @@ struct lb_live *lb_gate_blocker(const struct lb_live *live)
 
         /* a grant that nobody is in yet has no engineer, and is in nobody's way */
         if (!runs || lb_streq(other->engineer, "") || !lb_streq(other->account, r->account) ||
-            !(other->terms.exclusive || r->terms.exclusive))
+            lb_request_is_script(other) || !(other->terms.exclusive || r->terms.exclusive))
             continue;
         if (!lb_streq(other->engineer, r->engineer) || !lb_streq(other->key, r->key))
             return live->gate->live[i];
@@ -90,6 +91,7 @@ static void live_free(struct lb_live *live)
     lb_systemd_call_free(live->arming);
     lb_reaper_free(live->reaper);
     lb_units_free(live->units);
+    lb_launch_free(live->launch);
     lb_request_free(live->request);
     free(live);
 }

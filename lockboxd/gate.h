@@ -20,6 +20,7 @@
 
 struct lb_gate;
 struct lb_live;
+struct lb_launch;
 
 /* Somebody who waits for a request to change: an unanswered call hangs here. `wake` may take the waiter away. */
 struct lb_waiter {
@@ -38,6 +39,7 @@ struct lb_live {
     struct lb_units *units;      /* being started or stopped */
     struct lb_systemd_call *arming; /* PID 1 has not answered about its deadline yet */
     bool announce;                  /* the engineer is told of the end when it has */
+    struct lb_launch *launch;    /* of a script that this daemon started (launch.h) */
     struct lb_waiter *waiters;
     int64_t changed; /* seq of the last event that woke who waits */
 };

@@ -60,7 +60,7 @@ static bool is_provisional(const struct lb_attempt *a, const struct lb_words *w)
     for (size_t i = 0; i < a->gate->n_live; i++) {
         const struct lb_request *r = a->gate->live[i]->request;
 
-        if (lb_streq(r->account, a->account) && lb_streq(r->scope, a->login->scope) &&
+        if (!lb_request_is_script(r) && lb_streq(r->account, a->account) && lb_streq(r->scope, a->login->scope) &&
             (r->state == LB_STATE_ACTIVE || r->state == LB_STATE_APPROVED))
             return true;
     }

@@ -218,7 +218,7 @@ static const struct lb_request *find_user(const struct lb_attempt *a)
 
         if ((lb_state_is_access(r->state) || r->state == LB_STATE_ENDING) && lb_streq(r->account, a->account) &&
             r->engineer && !(lb_streq(r->engineer, a->identity.engineer) && lb_streq(r->key, a->identity.key)) &&
-            (r->terms.exclusive || a->verdict.terms->exclusive))
+            !lb_request_is_script(r) && (r->terms.exclusive || a->verdict.terms->exclusive))
             return r;
     }
     return NULL;
@@ -392,6 +392,18 @@ static int begin_permitted(const struct lb_attempt *a, struct lb_live **ret)
     int r = first_event(a, LB_EVENT_PERMITTED, LB_BASIS_PERMIT, a->verdict.terms->duration, &e);
 
     return r < 0 ? r : lb_gate_new_request(a->gate, &e, ret);
+}
+
+int lb_make_script(const struct lb_attempt *a, struct lb_event *ret)
+{
+    struct lb_event e;
+    int r = first_event(a, LB_EVENT_SCRIPT_STARTED, LB_BASIS_PERMIT, a->verdict.terms->duration, &e);
+
+    if (r == 0 && (r = find_people(a, a->verdict.terms->customer, &e.entitled)) < 0)
+        lb_event_clear(&e);
+    if (r == 0)
+        *ret = e;
+    return r;
 }
 
 int lb_make_permitted(const struct lb_attempt *a, struct lb_answer *ret, struct lb_live **ret_live)

@@ -15,6 +15,10 @@ int lb_make_request(const struct lb_attempt *a, const struct lb_words *w, struct
 /* A rule lets it in: a request of the same shape that begins at once, unless another engineer is on the account. */
 int lb_make_permitted(const struct lb_attempt *a, struct lb_answer *ret, struct lb_live **ret_live);
 
+/* The first event of a script's access, as far as the caller and the rule that permits it (a->verdict) say; those who
+ * may stop it are the rule's approvers. */
+int lb_make_script(const struct lb_attempt *a, struct lb_event *ret);
+
 /* An engineer asks for more time of an access that runs: a request that links to it and goes the same way. `a` is made
  * of the access (lb_attempt_of). */
 int lb_make_extension(const struct lb_attempt *a, const struct lb_request *access, const char *reason,

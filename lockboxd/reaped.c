@@ -114,7 +114,7 @@ int lb_reaped_main(const char *state_directory, const char *runtime_directory, c
     if (r < 0) { /* without the log: everything of the account */
         lb_log(LOG_ALERT, "Cannot read access %s (%s); ending all of uid %" PRId64 ".", id, strerror(-r), uid);
         lb_store_close(others.store);
-        return reap(runtime_directory, id, &(struct lb_reap_target){ .uid = uid, .slice = true });
+        return reap(runtime_directory, id, &(struct lb_reap_target){ .uid = uid, .slice = true, .id = id });
     }
     over = request->state == LB_STATE_ENDING || lb_request_due(request, &now, &warning) == LB_EVENT_TIME_OVER;
     r = EXIT_SUCCESS;
@@ -123,7 +123,7 @@ int lb_reaped_main(const char *state_directory, const char *runtime_directory, c
         lb_store_list(others.store, &open_ones, is_other, &others);
         r = reap(runtime_directory, id, &(struct lb_reap_target){ request->uid, request->sessions.items,
                                                                   request->sessions.n,
-                                                                  request->sessions.n > 0 && !others.found });
+                                                                  request->sessions.n > 0 && !others.found, id });
     }
     lb_request_free(request);
     lb_store_close(others.store);

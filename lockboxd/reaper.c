@@ -27,6 +27,7 @@ struct lb_reaper {
     size_t n;
     bool slice;
     char slice_path[64]; /* "/user.slice/user-1001.slice" */
+    char script_path[96]; /* "/system.slice/lockbox-run-7F3K-9QXM.service"; "": none */
     struct lb_list scopes; /* char[PATH_BYTES], this look's */
     unsigned char *seen; /* a bit a pid */
     int64_t killed, left;
@@ -58,6 +59,8 @@ struct lb_reaper *lb_reaper_new(const struct lb_reap_target *t)
     r->uid = t->uid;
     r->slice = t->slice;
     snprintf(r->slice_path, sizeof(r->slice_path), "/user.slice/user-%lld.slice", (long long)t->uid);
+    if (t->id)
+        snprintf(r->script_path, sizeof(r->script_path), LB_SCRIPT_CGROUP, t->id);
     r->began = r->last_found = lb_clock_now().boot;
     r->wait = FIRST_WAIT;
     r->tell_at = r->began + TELL_FIRST;
@@ -259,6 +262,10 @@ bool lb_reaper_round(struct lb_reaper *r)
         kill_cgroup(scopes[i]);
     if (r->slice)
         kill_slice(r);
+    if (*r->script_path) {
+        count_cgroup(r, r->script_path);
+        kill_cgroup(r->script_path);
+    }
     r->quiet = r->left ? 0 : r->quiet + 1;
     if (r->left)
         r->last_found = lb_clock_now().boot;

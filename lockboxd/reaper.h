@@ -12,12 +12,16 @@
 
 #include "policy/request.h"
 
+/* Where a request's script runs, with its children: format for the ID. The name is the unit's (systemd.h). */
+#define LB_SCRIPT_CGROUP "/system.slice/lockbox-run-%s.service"
+
 /* What has to go. */
 struct lb_reap_target {
     int64_t uid;                        /* of the account */
     const struct lb_session *sessions;  /* all of the request's, closed ones too: they may have left children */
     size_t n;
     bool slice; /* nobody else has access to the account: all of its slice goes */
+    const char *id; /* of the request: the unit of its script goes, if there is one; NULL: there is none */
 };
 
 struct lb_reap_result {

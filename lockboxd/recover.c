@@ -5,10 +5,12 @@
 
 #include "lockboxd/clock.h"
 #include "lockboxd/effects.h"
+#include "lockboxd/launch.h"
 #include "lockboxd/log.h"
 #include "lockboxd/policy_files.h"
 #include "lockboxd/read_text.h"
 #include "lockboxd/rights.h"
+#include "lockboxd/scripts.h"
 #include "lockboxd/unsaved.h"
 #include "policy/base.h"
 #include "policy/text.h"
@@ -262,12 +264,19 @@ static void recover_live(struct lb_gate *g, const struct lb_time *last)
             continue;
         if (live->request->state == LB_STATE_ENDING)
             lb_effects_reap(live);
+        else if (lb_request_is_script(live->request))
+            lb_launch_lost(live);
         else if (lb_state_is_access(live->request->state)) {
             lb_effects_run(live, LB_EFFECT_ARM | LB_EFFECT_UNLOCK);
             recover_sessions(live);
         }
         lb_gate_arm(live);
     }
+}
+
+static bool is_live(void *userdata, const char *id)
+{
+    return lb_gate_find(userdata, id);
 }
 
 static int replay(struct lb_gate *g)
@@ -285,6 +294,7 @@ static int replay(struct lb_gate *g)
         r = lb_journal_start(g->state_directory, lb_store_journal_position(g->store), &g->journal);
     if (r < 0)
         return r;
+    lb_scripts_sweep(g->state_directory, is_live, g);
     lb_gate_note(g, &started); /* a disk that takes nothing keeps what is open from opening, not from ending */
     recover_live(g, &last);
     return 0;

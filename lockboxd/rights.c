@@ -94,6 +94,7 @@ struct lb_verdict lb_rights_verdict_now(struct lb_gate *g, const struct lb_reque
         .account = r->account, .service = r->service, .scope = r->scope, .rhost = r->rhost,
         .proof = (certificate ? LB_PROOF_CERTIFICATE : 0) | (hardware ? LB_PROOF_HARDWARE : 0),
         .identity = certificate ? r->engineer : "",
+        .command = r->script.command,
     };
     struct lb_verdict none = { .action = LB_ACTION_DENY }, verdict;
     char **groups = NULL;

@@ -21,6 +21,7 @@ static bool is_trusted(uid_t uid)
 static void conn_free(struct lb_conn *c)
 {
     lb_login_hang_up(c);
+    lb_output_leave(&c->watcher);
     *c->self = c->next;
     if (c->next)
         c->next->self = c->self;
@@ -40,6 +41,7 @@ static void conn_kill(struct lb_conn *c)
 {
     c->dead = true;
     lb_gate_unpark(&c->waiter);
+    lb_output_leave(&c->watcher); /* what he watched goes on */
     sd_event_source_set_enabled(c->io, SD_EVENT_OFF); /* a hang-up is reported whatever is asked for */
     sd_event_source_set_time_relative(c->idle, 0);
     sd_event_source_set_enabled(c->idle, SD_EVENT_ONESHOT);
@@ -197,6 +199,8 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         flush(c);
         if (!c->out && c->following)
             lb_audit_pump(c);
+        if (!c->out && c->watcher.output)
+            lb_run_pump(c);
     }
     if ((revents & EPOLLIN) && !c->busy)
         receive(c);

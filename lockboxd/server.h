@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "lockboxd/gate.h"
+#include "lockboxd/output.h"
 #include "lockboxd/proto/varlink.h"
 
 enum lb_door { LB_DOOR_LOGIN = 1 << 0, LB_DOOR_CONTROL = 1 << 1 };
@@ -46,6 +47,8 @@ struct lb_conn {
     /* Login.Wait */
     struct lb_waiter waiter;
     bool waiting;  /* counted in n_waiting: from "waiting" on until it hangs up */
+    /* Access.Run */
+    struct lb_watcher watcher;
     /* Audit.Events with more */
     bool following;
     int64_t follow_next;

@@ -300,3 +300,225 @@ struct lb_systemd_job *lb_systemd_job_free(struct lb_systemd_job *job)
     free(job);
     return NULL;
 }
+
+/* --- a reviewed script ----------------------------------------------------------------------------------------------- */
+
+/* Only in the unit's own name space: nothing of it is to be seen on the host. */
+#define SCRIPT_FOLDER "/run/lockbox/script"
+#define STOP_TIMEOUT (10 * LB_USEC_PER_SEC)
+
+struct lb_systemd_run {
+    struct lb_systemd *systemd;
+    lb_systemd_ended *ended;
+    void *userdata;
+    char unit[UNIT_MAX];
+    char *path; /* of the unit's object */
+    int32_t code, status;
+    bool told;
+    sd_bus_slot *start, *changes, *stop;
+};
+
+static void tell_ended(struct lb_systemd_run *run, const char *error)
+{
+    if (!run->told) {
+        run->told = true;
+        run->ended(run->userdata, error, run->code, run->status);
+    }
+}
+
+static int append_strings(sd_bus_message *m, const char *name, char *const *strings)
+{
+    int r = sd_bus_message_open_container(m, 'r', "sv");
+
+    if (r >= 0)
+        r = sd_bus_message_append(m, "s", name);
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'v', "as");
+    if (r >= 0)
+        r = sd_bus_message_append_strv(m, (char **)strings);
+    if (r >= 0)
+        r = sd_bus_message_close_container(m);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* Word by word: "$HOME" among the arguments stays what it is. */
+static int append_command(sd_bus_message *m, const char *path, char *const *arguments)
+{
+    static char *const flags[] = { (char *)"no-env-expand", NULL };
+    static const struct { char type; const char *contents; } nested[] = {
+        { 'r', "sv" }, { 'v', "a(sasas)" }, { 'a', "(sasas)" }, { 'r', "sasas" } };
+    int r = sd_bus_message_open_container(m, nested[0].type, nested[0].contents);
+
+    if (r >= 0)
+        r = sd_bus_message_append(m, "s", "ExecStartEx");
+    for (size_t i = 1; i < LB_ELEMENTS(nested) && r >= 0; i++)
+        r = sd_bus_message_open_container(m, nested[i].type, nested[i].contents);
+    if (r >= 0)
+        r = sd_bus_message_append(m, "s", path);
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'a', "s");
+    if (r >= 0)
+        r = sd_bus_message_append(m, "s", path);
+    for (; arguments && *arguments && r >= 0; arguments++)
+        r = sd_bus_message_append(m, "s", *arguments);
+    if (r >= 0)
+        r = sd_bus_message_close_container(m);
+    if (r >= 0)
+        r = sd_bus_message_append_strv(m, (char **)flags);
+    for (size_t i = 0; i < LB_ELEMENTS(nested) && r >= 0; i++)
+        r = sd_bus_message_close_container(m);
+    return r;
+}
+
+static int append_script(sd_bus_message *m, const struct lb_systemd_script *s)
+{
+    char place[sizeof(SCRIPT_FOLDER) + 256], description[128];
+    int r;
+
+    snprintf(place, sizeof(place), SCRIPT_FOLDER "/%s", s->name);
+    snprintf(description, sizeof(description), "Reviewed script of the access %s", s->id);
+    r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", description, "Type", "s", "exec",
+                              "Slice", "s", "system.slice", "CollectMode", "s", "inactive-or-failed", "User", "s",
+                              s->user, "RuntimeMaxUSec", "t", (uint64_t)s->limit, "TimeoutStopUSec", "t",
+                              (uint64_t)STOP_TIMEOUT);
+    if (r >= 0)
+        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "StandardOutputFileDescriptor", "h", s->output[0],
+                                  "StandardErrorFileDescriptor", "h", s->output[1], "TemporaryFileSystem", "a(ss)", 1,
+                                  SCRIPT_FOLDER, "mode=0755", "BindReadOnlyPaths", "a(ssbt)", 1, s->path, place, 0,
+                                  UINT64_C(0));
+    if (r >= 0)
+        r = append_strings(m, "Environment", s->environment);
+    if (r >= 0)
+        r = append_strings(m, "Wants", s->units);
+    if (r >= 0)
+        r = append_strings(m, "After", s->units);
+    return r < 0 ? r : append_command(m, place, s->arguments);
+}
+
+static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    const sd_bus_error *e = sd_bus_message_get_error(m);
+
+    (void)error;
+    if (e)
+        tell_ended(userdata, e->message ? e->message : e->name);
+    return 0;
+}
+
+/* A unit that is not there any more is what was wanted; its end may have been told while nobody listened. */
+static int on_stopped(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    (void)error;
+    if (sd_bus_message_get_error(m))
+        tell_ended(userdata, NULL);
+    return 0;
+}
+
+/* One of the properties that matter: the value is read in any case. */
+static int read_property(struct lb_systemd_run *run, sd_bus_message *m, const char **ret_active, uint32_t *ret_job)
+{
+    const char *name, *job;
+    int r = sd_bus_message_read(m, "s", &name);
+
+    if (r < 0)
+        return r;
+    if (strcmp(name, "ExecMainCode") == 0)
+        return sd_bus_message_read(m, "v", "i", &run->code);
+    if (strcmp(name, "ExecMainStatus") == 0)
+        return sd_bus_message_read(m, "v", "i", &run->status);
+    if (strcmp(name, "ActiveState") == 0)
+        return sd_bus_message_read(m, "v", "s", ret_active);
+    if (strcmp(name, "Job") == 0)
+        return sd_bus_message_read(m, "v", "(uo)", ret_job, &job);
+    return sd_bus_message_skip(m, "v");
+}
+
+/* PID 1 tells what became of the service before it tells that the unit is not active any more. */
+static int on_changes(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct lb_systemd_run *run = userdata;
+    const char *interface, *active = "";
+    uint32_t job = 0;
+    int r = sd_bus_message_read(m, "s", &interface);
+
+    (void)error;
+    if (r >= 0)
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+    while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+        r = read_property(run, m, &active, &job);
+        if (r >= 0)
+            r = sd_bus_message_exit_container(m);
+    }
+    if (r < 0)
+        lb_log(LOG_ERR, "What PID 1 says about %s cannot be understood: %s", run->unit, strerror(-r));
+    else if (job == 0 && (strcmp(active, "inactive") == 0 || strcmp(active, "failed") == 0))
+        tell_ended(run, NULL);
+    return 0;
+}
+
+static int ask_to_start(struct lb_systemd_run *run, const struct lb_systemd_script *script)
+{
+    sd_bus_message *m = NULL;
+    int r = new_call(run->systemd, "StartTransientUnit", &m);
+
+    if (r >= 0)
+        r = sd_bus_message_append(m, "ss", run->unit, "fail");
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'a', "(sv)");
+    if (r >= 0)
+        r = append_script(m, script);
+    if (r >= 0)
+        r = sd_bus_message_close_container(m);
+    if (r >= 0)
+        r = sd_bus_message_append(m, "a(sa(sv))", 0);
+    if (r >= 0)
+        r = sd_bus_call_async(run->systemd->bus, &run->start, m, on_started, run, 0);
+    sd_bus_message_unref(m);
+    return r;
+}
+
+int lb_systemd_run_new(struct lb_systemd *s, const struct lb_systemd_script *script, lb_systemd_ended *ended,
+                       void *userdata, struct lb_systemd_run **ret)
+{
+    struct lb_systemd_run *run = calloc(1, sizeof(*run));
+    int r = run ? connect_bus(s) : -ENOMEM;
+
+    if (r >= 0) {
+        *run = (struct lb_systemd_run){ .systemd = s, .ended = ended, .userdata = userdata };
+        snprintf(run->unit, sizeof(run->unit), "lockbox-run-%s.service", script->id);
+        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", run->unit, &run->path);
+    }
+    if (r >= 0)
+        r = sd_bus_match_signal_async(s->bus, &run->changes, DESTINATION, run->path, "org.freedesktop.DBus.Properties",
+                                      "PropertiesChanged", on_changes, NULL, run);
+    if (r >= 0)
+        r = ask_to_start(run, script);
+    if (r < 0) {
+        lb_systemd_run_free(run);
+        return r;
+    }
+    *ret = run;
+    return 0;
+}
+
+int lb_systemd_run_stop(struct lb_systemd_run *run)
+{
+    if (run->stop)
+        return 0;
+    if (sd_bus_is_open(run->systemd->bus) <= 0)
+        return -ENOTCONN;
+    return sd_bus_call_method_async(run->systemd->bus, &run->stop, DESTINATION, PATH, MANAGER, "StopUnit", on_stopped,
+                                    run, "ss", run->unit, "replace");
+}
+
+struct lb_systemd_run *lb_systemd_run_free(struct lb_systemd_run *run)
+{
+    if (!run)
+        return NULL;
+    sd_bus_slot_unref(run->start);
+    sd_bus_slot_unref(run->changes);
+    sd_bus_slot_unref(run->stop);
+    free(run->path);
+    free(run);
+    return NULL;
+}

@@ -41,5 +41,32 @@ int lb_systemd_job_new(struct lb_systemd *s, const char *unit, bool start, lb_sy
                        struct lb_systemd_job **ret);
 struct lb_systemd_job *lb_systemd_job_free(struct lb_systemd_job *job); /* NULL is fine; returns NULL */
 
+/* --- a reviewed script ----------------------------------------------------------------------------------------------- */
+
+struct lb_systemd_script {
+    const char *id;        /* of its request: the unit is lockbox-run-ID.service */
+    const char *path;      /* of the bytes */
+    const char *name;      /* under which it sees itself: /run/lockbox/script/NAME */
+    const char *user;
+    char *const *arguments, *const *environment, *const *units; /* NULL: none. units: it waits for them */
+    int output[2];         /* standard output and error; stay the caller's */
+    int64_t limit;         /* µs after which PID 1 itself ends it */
+};
+
+/* The unit is over, or could not be started at all (`error`, else NULL). `code` is CLD_EXITED, CLD_KILLED …, 0 where
+ * nothing ever ran; `status` the exit status or signal. Told once, from the event loop. */
+typedef void lb_systemd_ended(void *userdata, const char *error, int code, int status);
+
+struct lb_systemd_run;
+
+/* Starts the script as a transient unit: as the user, with this environment and none of the caller's, from bytes that
+ * nobody can exchange. -errno: PID 1 could not be asked. */
+int lb_systemd_run_new(struct lb_systemd *s, const struct lb_systemd_script *script, lb_systemd_ended *ended,
+                       void *userdata, struct lb_systemd_run **ret);
+
+/* Has PID 1 end it; `ended` is told when that is so. -errno: it could not be asked. */
+int lb_systemd_run_stop(struct lb_systemd_run *run);
+struct lb_systemd_run *lb_systemd_run_free(struct lb_systemd_run *run); /* NULL is fine; returns NULL */
+
 /* The account's user manager was killed on purpose: it need not stand as failed. */
 void lb_systemd_forgive(struct lb_systemd *s, int64_t uid);

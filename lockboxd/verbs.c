@@ -9,7 +9,9 @@
 #include "policy/base.h"
 #include "policy/id.h"
 
-static const struct lb_verb *const tables[] = { lb_verbs_login, lb_verbs_access, lb_verbs_audit, lb_verbs_service };
+static const struct lb_verb *const tables[] = {
+    lb_verbs_login, lb_verbs_access, lb_verbs_run, lb_verbs_audit, lb_verbs_service,
+};
 
 static const struct lb_verb *find(const char *method)
 {

@@ -13,13 +13,16 @@ struct lb_verb {
 };
 
 /* Ended by a NULL method. */
-extern const struct lb_verb lb_verbs_login[], lb_verbs_access[], lb_verbs_audit[], lb_verbs_service[];
+extern const struct lb_verb lb_verbs_login[], lb_verbs_access[], lb_verbs_run[], lb_verbs_audit[], lb_verbs_service[];
 
 /* Checks a call and runs its verb. */
 void lb_verbs_dispatch(struct lb_conn *conn, const struct lb_varlink_call *call);
 
 /* Sends a follower what it has not seen, as far as its socket takes it. */
 void lb_audit_pump(struct lb_conn *conn);
+
+/* The same for who watches a script. */
+void lb_run_pump(struct lb_conn *conn);
 
 /* An ID as typed → as printed, owned; NULL if it is none. */
 char *lb_verbs_id(const char *typed);

@@ -21,6 +21,8 @@ static json_t *pack_request(const struct lb_request *r)
 {
     json_t *j = lb_json_pack(lb_request_fields, r, LB_JSON_PUBLIC);
 
+    if (r->script.ended_at && r->script.exit_status == 0)
+        json_object_set_new(json_object_get(j, "script"), "exit_status", json_integer(0));
     if (!r->end.reason)
         json_object_del(j, "end");
     if (r->terms.quorum > 1)

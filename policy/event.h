@@ -18,6 +18,7 @@ enum lb_event_kind {
     LB_EVENT_PERMITTED,   /* a rule lets it in */
     LB_EVENT_GRANTED,     /* the customer opens a window beforehand */
     LB_EVENT_PREAPPROVED, /* a login inside such a window */
+    LB_EVENT_SCRIPT_STARTED, /* a rule lets a reviewed script run */
     /* before access */
     LB_EVENT_REVIEWED, /* the vendor's approver says yes: now the customer */
     LB_EVENT_VOTED,    /* one yes of several that are needed */
@@ -38,6 +39,7 @@ enum lb_event_kind {
     LB_EVENT_ADDED,    /* a request for more time has done its work: what it links to is … */
     LB_EVENT_EXTENDED,
     LB_EVENT_UNIT_FAILED, /* one of the units that the access unlocks, or locks again */
+    LB_EVENT_SCRIPT_ENDED, /* by itself, or with its access */
     LB_EVENT_PAUSED,
     LB_EVENT_RESUMED,
     /* the end: why … */
@@ -118,6 +120,15 @@ struct lb_event {
     int64_t pid;             /* leader */
     int64_t pid_started;     /* its start time, clock ticks since boot: pid and this never come again */
     bool foreign;            /* the audit session is not the account's own (su): never swept */
+
+    /* a script */
+    char *script;            /* name of its file */
+    char *command;           /* "sha256:…": what runs, as the rule names it */
+    char **arguments;
+    char *user;              /* account of the host as which it runs */
+    int64_t exit_status;     /* its own, or 128 and the signal that killed it */
+    int64_t bytes;           /* of its output, as far as that was kept */
+    char *output;            /* "sha256:…" of them */
 
     /* ends and receipts */
     char *by;                /* who or what: a name, "clock", "reboot", "engineer" */

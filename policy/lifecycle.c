@@ -23,6 +23,7 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_PERMITTED] = TO(ACTIVE, ARM | UNLOCK),
         [LB_EVENT_GRANTED] = TO(APPROVED, 0),
         [LB_EVENT_PREAPPROVED] = TO(ACTIVE, ARM | UNLOCK),
+        [LB_EVENT_SCRIPT_STARTED] = TO(ACTIVE, ARM | UNLOCK),
     },
     [LB_STATE_REVIEW] = {
         [LB_EVENT_REVIEWED] = TO(PENDING, NOTIFY | WAKE),
@@ -67,6 +68,7 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_ACKNOWLEDGED] = TO(ACTIVE, 0),
         [LB_EVENT_REBOOTED] = TO(ACTIVE, ARM),
         [LB_EVENT_UNIT_FAILED] = TO(ACTIVE, TELL),
+        [LB_EVENT_SCRIPT_ENDED] = TO(ENDING, CLOSING | WAKE | REAP),
     },
     [LB_STATE_PAUSED] = {
         [LB_EVENT_CLOSED] = TO(PAUSED, CLOSING),
@@ -84,6 +86,7 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_CLOSED] = TO(ENDING, CLOSING),
         [LB_EVENT_STUCK] = TO(ENDING, CLOSING),
         [LB_EVENT_UNIT_FAILED] = TO(ENDING, CLOSING | TELL),
+        [LB_EVENT_SCRIPT_ENDED] = TO(ENDING, CLOSING),
         [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | REAP),
         [LB_EVENT_COMPLETED] = TO(COMPLETED, CLOSING | DISARM),
         [LB_EVENT_ENDED] = TO(ENDED, CLOSING | DISARM),
@@ -166,6 +169,18 @@ static int on_open_at_once(struct lb_request *r, const struct lb_event *e)
     int error = on_begin(r, e);
 
     return error < 0 ? error : on_begun(r, e);
+}
+
+static int on_script_started(struct lb_request *r, const struct lb_event *e)
+{
+    int error = on_open_at_once(r, e);
+
+    if (error < 0 || set(&r->script.name, e->script) < 0 || set(&r->script.command, e->command) < 0 ||
+        set(&r->script.user, e->user) < 0)
+        return -ENOMEM;
+    if (e->arguments && !(r->script.arguments = lb_strings_copy(e->arguments)))
+        return -ENOMEM;
+    return 0;
 }
 
 static const char *decision_of(int kind)
@@ -328,6 +343,14 @@ static int on_end(struct lb_request *r, const struct lb_event *e)
     return set(&r->end.reason, lb_event_names[e->kind]) < 0 || set(&r->end.by, e->by) < 0 ? -ENOMEM : 0;
 }
 
+static int on_script_ended(struct lb_request *r, const struct lb_event *e)
+{
+    r->script.ended_at = e->time.wall;
+    r->script.exit_status = e->exit_status;
+    r->script.bytes = e->bytes;
+    return set(&r->script.output, e->output) < 0 || set(&r->script.note, e->note) < 0 ? -ENOMEM : on_end(r, e);
+}
+
 static int on_stuck(struct lb_request *r, const struct lb_event *e)
 {
     r->end.killed = e->killed;
@@ -352,6 +375,8 @@ static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const s
     [LB_EVENT_PERMITTED] = on_open_at_once,
     [LB_EVENT_GRANTED] = on_granted,
     [LB_EVENT_PREAPPROVED] = on_open_at_once,
+    [LB_EVENT_SCRIPT_STARTED] = on_script_started,
+    [LB_EVENT_SCRIPT_ENDED] = on_script_ended,
     [LB_EVENT_EMERGENCY] = on_emergency,
     [LB_EVENT_ACKNOWLEDGED] = on_acknowledged,
     [LB_EVENT_REVIEWED] = on_vote,
@@ -379,7 +404,19 @@ static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const s
 
 static bool is_new_session(const struct lb_request *r, const struct lb_event *e)
 {
-    return !lb_request_session(r, e->pid, e->pid_started);
+    return !lb_request_is_script(r) && !lb_request_session(r, e->pid, e->pid_started);
+}
+
+static bool is_for_logins(const struct lb_request *r, const struct lb_event *e)
+{
+    (void)e;
+    return !lb_request_is_script(r);
+}
+
+static bool is_script_that_runs(const struct lb_request *r, const struct lb_event *e)
+{
+    (void)e;
+    return lb_request_is_script(r) && !r->script.ended_at;
 }
 
 static bool is_open_session(const struct lb_request *r, const struct lb_event *e)
@@ -431,6 +468,8 @@ static bool (*const conditions[LB_EVENT_REQUEST_MAX_])(const struct lb_request *
     [LB_EVENT_EXTENDED] = is_within_bounds,
     [LB_EVENT_ACKNOWLEDGED] = is_unseen_emergency,
     [LB_EVENT_OPENED] = is_new_session,
+    [LB_EVENT_PAUSED] = is_for_logins, /* nothing would stand still */
+    [LB_EVENT_SCRIPT_ENDED] = is_script_that_runs,
     [LB_EVENT_CLOSED] = is_open_session,
     [LB_EVENT_COMPLETED] = is_nothing_left,
     [LB_EVENT_ENDED] = is_nothing_left,

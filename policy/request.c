@@ -62,6 +62,19 @@ static const struct lb_field session_fields[] = {
     { 0 },
 };
 
+static const struct lb_field script_fields[] = {
+    IN(lb_script, name, "name", LB_FIELD_STRING, 0),
+    IN(lb_script, command, "command", LB_FIELD_STRING, 0),
+    IN(lb_script, arguments, "arguments", LB_FIELD_STRINGS, 0),
+    IN(lb_script, user, "user", LB_FIELD_STRING, 0),
+    IN(lb_script, ended_at, "ended_at", LB_FIELD_INT, LB_FIELD_TIME),
+    IN(lb_script, exit_status, "exit_status", LB_FIELD_INT, 0),
+    IN(lb_script, bytes, "bytes", LB_FIELD_INT, 0),
+    IN(lb_script, output, "output", LB_FIELD_STRING, 0),
+    IN(lb_script, note, "note", LB_FIELD_STRING, 0),
+    { 0 },
+};
+
 static const struct lb_field end_fields[] = {
     IN(lb_end, reason, "reason", LB_FIELD_STRING, 0),
     IN(lb_end, by, "by", LB_FIELD_STRING, 0),
@@ -95,6 +108,7 @@ const struct lb_field lb_request_fields[] = {
     LIST(approvals, lb_approval, approval_fields),
     LIST(messages, lb_message, message_fields),
     LIST(sessions, lb_session, session_fields),
+    FIELD(script, LB_FIELD_OBJECT, 0, .fields = script_fields),
     FIELD(end, LB_FIELD_OBJECT, 0, .fields = end_fields),
     { 0 },
 };
@@ -222,11 +236,16 @@ int lb_request_due(const struct lb_request *r, const struct lb_time *now, int64_
     return lb_state_is_access(r->state) ? due_in_access(r, now, ret_warning) : LB_EVENT_NONE;
 }
 
+bool lb_request_is_script(const struct lb_request *r)
+{
+    return r->script.command;
+}
+
 bool lb_request_is_for(const struct lb_request *r, const char *account, const char *engineer, const char *key,
                        const char *scope)
 {
     return lb_streq(r->account, account) && lb_streq(r->engineer, engineer) && lb_streq(r->key, key) &&
-           lb_streq(r->scope, scope);
+           lb_streq(r->scope, scope) && !lb_request_is_script(r);
 }
 
 struct lb_request *lb_request_free(struct lb_request *r)

@@ -34,6 +34,15 @@ struct lb_end {
     int64_t killed, left, ms;
 };
 
+/* What runs, where the access is for no login but for a reviewed script. */
+struct lb_script {
+    char *name, *command, *user; /* command: "sha256:…"; NULL: it is for logins */
+    char **arguments;
+    int64_t ended_at;            /* 0: it runs */
+    int64_t exit_status, bytes;
+    char *output, *note;         /* output: "sha256:…" */
+};
+
 struct lb_request {
     char *id;
     int state, basis; /* enum lb_state, enum lb_basis */
@@ -52,6 +61,7 @@ struct lb_request {
     int64_t extensions;      /* how often it got more time */
     int64_t acknowledged_at; /* an emergency: when an approver had seen it; 0: not yet */
     struct lb_list approvals, messages, sessions;
+    struct lb_script script;
     struct lb_end end;
 };
 
@@ -78,7 +88,10 @@ bool lb_request_may_begin(const struct lb_request *r, const struct lb_time *now)
 /* The event that time demands now, LB_EVENT_NONE if none. For LB_EVENT_WARNED *ret_warning is the warning to give. */
 int lb_request_due(const struct lb_request *r, const struct lb_time *now, int64_t *ret_warning);
 
-/* Same account, engineer, key and scope: what an access is bound to. */
+/* The access of a reviewed script: no login has a part in it. */
+bool lb_request_is_script(const struct lb_request *r);
+
+/* Same account, engineer, key and scope: what an access is bound to. That of a script is for no login. */
 bool lb_request_is_for(const struct lb_request *r, const char *account, const char *engineer, const char *key,
                        const char *scope);
 

@@ -53,7 +53,7 @@ only ctl '(policy|lockboxd/proto|lockboxd/ctl)/.*|lockboxd/(policy_files|people)
 never ctl 'systemd/|sqlite3|curl/|security/' lockboxd/ctl/*.[ch]
 
 # What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
-for room in store journal systemd reaper sessions terminals people signer; do
+for room in store journal systemd reaper sessions terminals people signer scripts output; do
     [ -e "lockboxd/$room.c" ] || continue
     more=
     [ "$room" = journal ] && more='|store'
@@ -64,7 +64,7 @@ only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(chain|proc|clock|l
     lockboxd/answer.[ch] lockboxd/policy_files.[ch]
 
 # The gate and its logic are called by the server, never the other way round.
-for room in gate recover effects reaped login decide rights; do
+for room in gate recover effects reaped login launch decide rights; do
     includes lockboxd/$room.[ch] 2>/dev/null | grep -E ':lockboxd/(server|verbs|daemon|config|ctl/.*)\.h$' |
         complain "$room must not include this"
 done
@@ -75,7 +75,7 @@ home() {
         complain "$1 belongs to $2"
 }
 home sqlite3 'lockboxd/store\.c'
-home openssl/ 'lockboxd/chain\.c|policy/identity\.c'
+home openssl/ 'lockboxd/chain\.c|lockboxd/output\.c|policy/identity\.c'
 home systemd/sd-journal 'lockboxd/journal\.c'
 home systemd/sd-bus 'lockboxd/systemd\.c'
 home curl/ 'lockboxd/courier/.*'

@@ -36,6 +36,7 @@ static const struct lb_verb verbs[] = {
       ACT | BIT(ACCOUNT) | BIT(TICKET) | BIT(SCOPE) | BIT(FROM) | BIT(FOR), .needs = BIT(ACCOUNT) | BIT(TICKET) },
     { "acknowledge", "[ID]", "you have seen an emergency access", verb_acknowledge, ACT, 1, .states = EVER,
       .which = "recent", .fits = lb_show_is_unseen },
+    { "run", "SCRIPT [ARG...]", "run a reviewed script that the policy names", verb_run, 0, -1 },
     { "sessions", "", "who is inside now", verb_sessions, BIT(JSON) },
     { "events", "[ID]", "what happened; --since -20: the last twenty", verb_events,
       BIT(JSON) | BIT(FOLLOW) | BIT(SINCE), 1 },
@@ -46,7 +47,7 @@ static const struct lb_verb verbs[] = {
     { "status", "", "is lockboxd well?", verb_status, BIT(JSON) },
 };
 
-static const char later_verbs[] = "pause resume run watch play audit statement submit courier setup doctor";
+static const char later_verbs[] = "pause resume watch play audit statement submit courier setup doctor";
 
 /* --- help --------------------------------------------------------------------------------------------------------- */
 

@@ -239,6 +239,7 @@ int verb_extend(struct lb_ctl *ctl);
 int verb_done(struct lb_ctl *ctl);
 int verb_withdraw(struct lb_ctl *ctl);
 int verb_request(struct lb_ctl *ctl);
+int verb_run(struct lb_ctl *ctl);
 int verb_events(struct lb_ctl *ctl);
 int verb_policy_check(struct lb_ctl *ctl);
 int verb_policy_explain(struct lb_ctl *ctl);

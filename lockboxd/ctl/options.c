@@ -77,18 +77,42 @@ static int keep(struct lb_ctl *ctl, int option, const char *value)
     return LB_EXIT_DONE;
 }
 
+/* Where the verb `run` stands, or 0 if it is another one. */
+static int find_run(int argc, char **argv, const struct option *known)
+{
+    int c = 0, found = 0;
+
+    opterr = 0;
+    while (c != -1)
+        c = getopt_long(argc, argv, "+h", known, NULL);
+    found = optind < argc && strcmp(argv[optind], "run") == 0 ? optind : 0;
+    opterr = 1;
+    optind = 0; /* from the begin again */
+    return found;
+}
+
+/* Behind `run SCRIPT` everything is the script's own, options too; behind any other verb options may stand anywhere. */
 int lb_ctl_read_options(struct lb_ctl *ctl, int argc, char **argv)
 {
     struct option known[LB_OPTION_MAX_ + 1] = { 0 };
-    int c = 0, r = LB_EXIT_DONE;
+    int c = 0, r = LB_EXIT_DONE, run = 0;
 
     for (int i = 0; i < LB_OPTION_MAX_; i++)
         known[i] = (struct option){ options[i].name, options[i].value != NULL, NULL, LONG + i };
-    while (r == LB_EXIT_DONE && (c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+    run = find_run(argc, argv, known);
+    while (r == LB_EXIT_DONE) {
+        c = getopt_long(argc, argv, run ? "+h" : "h", known, NULL);
         if (c == '?') /* getopt has told which */
             return lb_ctl_fail(ctl, LB_EXIT_USAGE, "the options that there are: lockboxctl --help");
-        r = keep(ctl, c == 'h' ? LB_OPTION_HELP : c - LONG, optarg);
+        if (c == -1 && !(run && optind == run))
+            break;
+        if (c == -1) /* its own options, up to the script */
+            optind++;
+        else
+            r = keep(ctl, c == 'h' ? LB_OPTION_HELP : c - LONG, optarg);
     }
+    if (run && optind > run)
+        argv[--optind] = argv[run]; /* over an option that has been read */
     ctl->args = (const char *const *)argv + optind;
     return r;
 }

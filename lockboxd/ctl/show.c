@@ -37,13 +37,14 @@ static const struct {
     bool own;
     const char *label, *verb, *args;
     const char *only_with; /* a member that the request must have; NULL: none */
+    const char *not_with;  /* … or must not have */
 } steps[] = {
     { "review pending", false, "To approve", "approve", "", NULL },
     { "review pending", false, "To deny", "deny", "", NULL },
     { "review pending", false, "To ask", "ask", " 'TEXT'", "engineer" },
     { "review pending approved active paused", true, "To answer", "answer", " 'TEXT'", "messages" },
     { "review pending approved", true, "To take it back", "withdraw", "", NULL },
-    { "active paused", true, "To get more time", "extend", " --for TIME", NULL },
+    { "active paused", true, "To get more time", "extend", " --for TIME", NULL, "script" },
     { "active paused", true, "To hand it back", "done", "", NULL },
     { "approved active paused ending", false, "To stop it", "revoke", "", NULL },
 };
@@ -309,12 +310,38 @@ static void what_was_said(struct card *card, const json_t *request)
              lb_ctl_string(item, "text"));
 }
 
+/* "check.sh --unit x as diagnose", what it is, and how it went. */
+static void script(struct card *card, const json_t *request)
+{
+    const json_t *script = json_object_get(request, "script"), *item = NULL;
+    const char *note = lb_ctl_string(script, "note");
+    LB_FREE char *arguments = NULL;
+    size_t i = 0, size = 0;
+    FILE *f = script ? open_memstream(&arguments, &size) : NULL;
+
+    if (!f)
+        return;
+    json_array_foreach (json_object_get(script, "arguments"), i, item)
+        fprintf(f, " %s", json_string_value(item));
+    fclose(f);
+    line(card, "Script", LB_COLOUR_BOLD, "%s%s as %s", lb_ctl_string(script, "name"), arguments ? arguments : "",
+         lb_ctl_string(script, "user"));
+    line(card, "Digest", LB_COLOUR_NONE, "%s", lb_ctl_string(script, "command"));
+    if (!lb_ctl_time(script, "ended_at"))
+        return;
+    line(card, "Exit status", LB_COLOUR_NONE, "%" PRId64 "%s%s", lb_ctl_int(script, "exit_status"), *note ? ", " : "",
+         note);
+    line(card, "Output", LB_COLOUR_NONE, "%" PRId64 " bytes, %s", lb_ctl_int(script, "bytes"),
+         lb_ctl_string(script, "output"));
+}
+
 static void what_was_done(struct card *card, const json_t *request)
 {
     const json_t *item = NULL, *end = json_object_get(request, "end");
     size_t i = 0;
     char from[LB_HUMAN_MAX], to[LB_HUMAN_MAX], receipt[LB_SHOW_RECEIPT_MAX];
 
+    script(card, request);
     json_array_foreach (json_object_get(request, "sessions"), i, item) {
         const char *tty = lb_ctl_string(item, "tty"), *rhost = lb_ctl_string(item, "rhost");
         int64_t closed = lb_ctl_time(item, "closed_at");
@@ -337,7 +364,8 @@ static void what_to_do(struct card *card, const json_t *request)
 
     for (size_t i = 0; i < LB_ELEMENTS(steps); i++)
         if (steps[i].own == own && is_in(request, steps[i].states) &&
-            (!steps[i].only_with || json_object_get(request, steps[i].only_with)))
+            (!steps[i].only_with || json_object_get(request, steps[i].only_with)) &&
+            (!steps[i].not_with || !json_object_get(request, steps[i].not_with)))
             line(card, steps[i].label, LB_COLOUR_NONE, "lockboxctl %s %s%s", steps[i].verb,
                  lb_ctl_string(request, "id"), steps[i].args);
 }

@@ -441,6 +441,77 @@ static void test_lists(void **state)
            "7F3K-9QXM  Action needed      alice              eng                      4h more    by today 20:00\n", "");
 }
 
+/* --- scripts ------------------------------------------------------------------------------------------------------ */
+
+#define SCRIPT "#!/bin/sh\necho hi\n"
+#define SCRIPT64 "IyEvYmluL3NoCmVjaG8gaGkK"
+#define PIECE(members) "{\"continues\":true,\"parameters\":{" members "}}"
+
+/* In a directory of the test's own (main). */
+static const char *script_file(const char *text)
+{
+    FILE *f = fopen("check.sh", "we");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    return "check.sh";
+}
+
+/* What stands behind the script is the script's, and what it writes is shown as it is. */
+static void test_run(void **state)
+{
+    static const char refused[] = "{\"error\":\"org.lockbox.Access.NotPermitted\",\"parameters\":{\"reason\":\"no\"}}";
+    const char *path = script_file(SCRIPT);
+    const char *done[] = { "{\"parameters\":{\"exit_status\":0}}", NULL };
+    const char *failed[] = { "{\"parameters\":{\"exit_status\":3,\"message\":\"killed by SIGTERM\"}}", NULL };
+
+    (void)state;
+    expect(RUN(done, "run", path, "--json", "-h", "", "x y"), LB_EXIT_DONE,
+           "Run {\"arguments\":[\"--json\",\"-h\",\"\",\"x y\"],\"name\":\"check.sh\",\"script\":\"" SCRIPT64
+           "\"}\n", "", "");
+    expect(RUN(failed, "run", path), LB_EXIT_FAILED,
+           "Run {\"arguments\":[],\"name\":\"check.sh\",\"script\":\"" SCRIPT64 "\"}\n", "",
+           "lockboxctl: check.sh ended with exit status 3: killed by SIGTERM\n");
+    expect(RUN(REPLIES(refused), "run", "--", path), LB_EXIT_NOT_PERMITTED,
+           "Run {\"arguments\":[],\"name\":\"check.sh\",\"script\":\"" SCRIPT64 "\"}\n", "",
+           "lockboxctl: not permitted: no\n");
+}
+
+/* Pieces come on one connection; then it breaks. */
+static void test_run_shows_pieces(void **state)
+{
+    static const char piece[] = PIECE("\"stderr\":\"b28K\",\"stdout\":\"aAAK\",\"request\":\"7F3K-9QXM\"");
+    RESULT r = RUN(REPLIES(piece), "run", script_file(SCRIPT));
+
+    (void)state;
+    assert_int_equal(r.status, LB_EXIT_NO_DAEMON);
+    assert_memory_equal(r.out, "h\0\n", 3);
+    assert_string_equal(r.err, "oo\nlockboxctl: the connection to lockboxd broke; what became of the script: lockboxctl "
+                               "show 7F3K-9QXM\n");
+}
+
+/* What cannot be run is told here, and nothing is sent. */
+static void test_run_what_is_no_script(void **state)
+{
+    static char large[40 * 1024] = "#!/bin/sh\n";
+
+    (void)state;
+    memset(large + 10, '#', sizeof(large) - 11);
+    expect(RUN(NO_REPLIES, "run"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: run what? lockboxctl run SCRIPT [ARGUMENT...]\n");
+    expect(RUN(NO_REPLIES, "run", "/nonexistent/x"), LB_EXIT_FAILED, "", "",
+           "lockboxctl: /nonexistent/x: No such file or directory\n");
+    expect(RUN(NO_REPLIES, "run", script_file(large)), LB_EXIT_FAILED, "", "",
+           "lockboxctl: check.sh: a script has at most 36 KiB\n");
+    expect(RUN(NO_REPLIES, "run", script_file("echo hi\n")), LB_EXIT_FAILED, "", "",
+           "lockboxctl: check.sh: a script begins with a line such as #!/bin/sh, which says what runs it\n");
+    expect(RUN(NO_REPLIES, "run", script_file(SCRIPT), "a\tb"), LB_EXIT_FAILED, "", "",
+           "lockboxctl: check.sh: an argument has a character in it that cannot be seen\n");
+    expect(RUN(NO_REPLIES, "run", "--json", "x"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: run takes no --json; see: lockboxctl run --help\n");
+}
+
 static void test_verbs_of_later_versions(void **state)
 {
     (void)state;
@@ -469,9 +540,20 @@ int main(void)
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_refusals_have_their_status),
         cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_run),
+        cmocka_unit_test(test_run_shows_pieces),
+        cmocka_unit_test(test_run_what_is_no_script),
         cmocka_unit_test(test_verbs_of_later_versions),
     };
 
+    char directory[] = "/tmp/lockbox-ctl-XXXXXX";
+    int failed;
+
     setenv("TZ", "UTC", 1);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (!mkdtemp(directory) || chdir(directory) < 0)
+        return 1;
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    unlink("check.sh");
+    rmdir(directory);
+    return failed;
 }

@@ -195,6 +195,23 @@ static void test_what_was_decided_is_said(void **state)
     assert_says(&e, "Access of eng@vendor.example on root: data.mount could not be started (failed).");
 }
 
+static void test_scripts_are_told(void **state)
+{
+    struct lb_event e = sample_event(LB_EVENT_SCRIPT_STARTED, 0);
+
+    (void)state;
+    e.note = "--unit x";
+    assert_says(&e, "Rule 20-vendor.policy lets eng@vendor.example run check.sh as diagnose@appliance with --unit x "
+                    "for 4h.");
+    e = sample_event(LB_EVENT_SCRIPT_ENDED, 0);
+    assert_says(&e, "Script check.sh of eng@vendor.example ended with exit status 0; 0 bytes of output.");
+    e.exit_status = 137;
+    e.bytes = 12;
+    e.note = "stopped by SIGKILL";
+    assert_says(&e, "Script check.sh of eng@vendor.example ended with exit status 137: stopped by SIGKILL; 12 bytes of "
+                    "output.");
+}
+
 /* What a person wrote is no template. */
 static void test_values_are_not_templates(void **state)
 {
@@ -281,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_receipt_says_its_zeroes),
         cmocka_unit_test(test_spans_are_for_people),
         cmocka_unit_test(test_what_was_decided_is_said),
+        cmocka_unit_test(test_scripts_are_told),
         cmocka_unit_test(test_values_are_not_templates),
         cmocka_unit_test(test_copy_is_its_own),
         cmocka_unit_test(test_catalog),

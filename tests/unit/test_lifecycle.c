@@ -28,6 +28,7 @@ static const char *const allowed[] = {
     "- permitted active arm unlock",
     "- granted approved",
     "- preapproved active arm unlock",
+    "- script-started active arm unlock",
     /* waiting for a decision: whoever waits is told of everything that a person does */
     "review reviewed pending notify wake",
     "review denied denied closing wake",
@@ -62,6 +63,7 @@ static const char *const allowed[] = {
     "active paused paused closing warn",
     "active message active tell",
     "active unit-failed active tell",
+    "active script-ended ending closing wake reap",
     "active acknowledged active",
     "active rebooted active arm",
     "active time-over ending closing wake reap",
@@ -81,6 +83,7 @@ static const char *const allowed[] = {
     "ending closed ending closing",
     "ending stuck ending closing",
     "ending unit-failed ending closing tell",
+    "ending script-ended ending closing",
     "ending acknowledged ending",
     "ending stopped ending closing reap",
     "ending completed completed closing disarm",
@@ -146,6 +149,8 @@ static struct lb_request *fitting_request(int state, int kind)
         r->extends = strdup("MORE-0001");
     if (r && kind == LB_EVENT_ACKNOWLEDGED)
         r->basis = LB_BASIS_EMERGENCY;
+    if (r && kind == LB_EVENT_SCRIPT_ENDED)
+        r->script.command = strdup("sha256:abcd");
     if (r && kind == LB_EVENT_EMERGENCY)
         r->terms.emergency = true;
     return r;
@@ -840,6 +845,75 @@ static void test_nothing_to_acknowledge(void **state)
         assert_refused_and_free(sample_request(seen_in[i].state), LB_EVENT_ACKNOWLEDGED);
 }
 
+/* --- scripts ---------------------------------------------------------------------------------------------------------- */
+
+static struct lb_request *running_script(void)
+{
+    static char *arguments[] = { "--unit", "x", NULL };
+    struct lb_event e = sample_event(LB_EVENT_SCRIPT_STARTED, 0);
+    struct lb_request *r = NULL;
+
+    e.arguments = arguments;
+    apply(&r, e);
+    return r;
+}
+
+static void test_script(void **state)
+{
+    struct lb_request *r = running_script();
+    struct lb_event e = sample_event(LB_EVENT_SCRIPT_ENDED, HOUR);
+
+    (void)state;
+    assert_int_equal(r->state, LB_STATE_ACTIVE);
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 4 * HOUR);
+    assert_true(lb_request_is_script(r));
+    assert_string_equal(r->script.name, "check.sh");
+    assert_string_equal(r->script.command, "sha256:abcd");
+    assert_string_equal(r->script.user, "diagnose");
+    assert_string_equal(r->script.arguments[1], "x");
+    e.exit_status = 3;
+    e.bytes = 17;
+    e.output = "sha256:ef";
+    e.note = "as it is";
+    apply(&r, e);
+    assert_int_equal(r->state, LB_STATE_ENDING);
+    assert_int_equal(r->script.ended_at, SAMPLE_WALL + HOUR);
+    assert_int_equal(r->script.exit_status, 3);
+    assert_int_equal(r->script.bytes, 17);
+    assert_string_equal(r->script.output, "sha256:ef");
+    assert_string_equal(r->script.note, "as it is");
+    assert_string_equal(r->end.reason, "script-ended");
+    assert_refused(r, &e); /* it ends once */
+    lb_request_free(r);
+}
+
+/* It has no sessions, nothing of it stands still, and it is no login's, whatever the login calls itself. */
+static void test_a_script_is_for_no_login(void **state)
+{
+    struct lb_request *r = running_script();
+
+    (void)state;
+    assert_false(lb_request_is_for(r, r->account, r->engineer, r->key, r->scope));
+    lb_request_free(r);
+    assert_refused_and_free(running_script(), LB_EVENT_OPENED);
+    assert_refused_and_free(running_script(), LB_EVENT_PAUSED);
+    assert_refused_and_free(sample_request(LB_STATE_ACTIVE), LB_EVENT_SCRIPT_ENDED);
+}
+
+/* Stopped from outside: the first word stands, the script's end is told all the same. */
+static void test_script_that_is_stopped(void **state)
+{
+    struct lb_request *r = running_script();
+
+    (void)state;
+    apply(&r, sample_event(LB_EVENT_STOPPED, HOUR));
+    apply(&r, sample_event(LB_EVENT_SCRIPT_ENDED, HOUR));
+    assert_int_equal(r->state, LB_STATE_ENDING);
+    assert_string_equal(r->end.reason, "stopped");
+    assert_int_equal(r->script.ended_at, SAMPLE_WALL + HOUR);
+    lb_request_free(r);
+}
+
 static void test_unit_failed_is_a_message(void **state)
 {
     struct lb_request *r = sample_request(LB_STATE_ACTIVE);
@@ -898,7 +972,7 @@ static bool is_first(int kind)
 static bool grants(int kind)
 {
     return kind == LB_EVENT_APPROVED || kind == LB_EVENT_PERMITTED || kind == LB_EVENT_PREAPPROVED ||
-           kind == LB_EVENT_EMERGENCY || kind == LB_EVENT_GRANTED;
+           kind == LB_EVENT_SCRIPT_STARTED || kind == LB_EVENT_EMERGENCY || kind == LB_EVENT_GRANTED;
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -1049,6 +1123,9 @@ int main(void)
         cmocka_unit_test(test_emergency),
         cmocka_unit_test(test_acknowledged_once),
         cmocka_unit_test(test_nothing_to_acknowledge),
+        cmocka_unit_test(test_script),
+        cmocka_unit_test(test_a_script_is_for_no_login),
+        cmocka_unit_test(test_script_that_is_stopped),
         cmocka_unit_test(test_unit_failed_is_a_message),
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_random_histories),
