@@ -150,6 +150,7 @@ install: all
 	$(call put,0644,packaging/tmpfiles.d/lockbox.conf,$(libdir)/tmpfiles.d/lockbox.conf)
 	$(call put,0644,packaging/catalog/lockbox.catalog,$(libdir)/systemd/catalog/lockbox.catalog)
 	$(call put_all,packaging/pam/snippets/*,$(datadir)/lockbox/pam)
+	$(call put,0644,packaging/polkit/00-lockbox.rules,$(datadir)/polkit-1/rules.d/00-lockbox.rules)
 	$(call put_all,packaging/sshd/*.conf,$(datadir)/lockbox/sshd)
 	$(call put_all,policy/examples/*.policy,$(datadir)/lockbox/examples)
 	$(call put_all,policy/examples/actions/*,$(datadir)/lockbox/examples/actions)

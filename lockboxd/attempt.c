@@ -35,6 +35,36 @@ static int copy_identity(const struct lb_request *r, struct lb_identity *ret)
     return 0;
 }
 
+bool lb_attempt_is_job(const struct lb_attempt *a)
+{
+    static const char *const services[] = { "cron", "crond", "atd" };
+
+    for (size_t i = 0; i < LB_ELEMENTS(services); i++)
+        if (lb_streq(a->login->service, services[i]))
+            return true;
+    return false;
+}
+
+/* A job proves nobody. It is the account's, and so of the one engineer who is at work on the account, if he is one. */
+static const struct lb_live *find_owner(const struct lb_attempt *a)
+{
+    const struct lb_live *owner = NULL;
+    const struct lb_request *one = NULL;
+
+    for (size_t i = 0; i < a->gate->n_live; i++) {
+        const struct lb_request *r = a->gate->live[i]->request;
+
+        if (r->state != LB_STATE_ACTIVE || lb_streq(r->engineer, "") || !lb_streq(r->account, a->account))
+            continue;
+        if (one && !(lb_streq(r->engineer, one->engineer) && lb_streq(r->key, one->key)))
+            return NULL;
+        one = r;
+        if (lb_streq(r->scope, a->login->scope))
+            owner = a->gate->live[i];
+    }
+    return owner;
+}
+
 /* sshd says who proved what; inside a gated session it is that session's engineer; else nobody knows. */
 static int find_identity(struct lb_attempt *a)
 {
@@ -42,7 +72,10 @@ static int find_identity(struct lb_attempt *a)
 
     if (lb_attempt_is_sshd(a))
         return lb_identity_parse(a->login->auth_info, &a->identity);
-    if (a->peer->session != LB_AUDIT_UNSET)
+    if (lb_attempt_is_job(a)) {
+        from = find_owner(a);
+        a->orphan = !from;
+    } else if (a->peer->session != LB_AUDIT_UNSET)
         from = lb_gate_find_session(a->gate, a->peer->session);
     if (from && lb_streq(from->request->account, a->account))
         return copy_identity(from->request, &a->identity);
@@ -164,7 +197,7 @@ bool lb_attempt_forbidden(const struct lb_attempt *a, struct lb_answer *ret)
 
 bool lb_attempt_is_for(const struct lb_attempt *a, const struct lb_request *r)
 {
-    return lb_request_is_for(r, a->account, a->identity.engineer, a->identity.key, a->login->scope);
+    return !a->orphan && lb_request_is_for(r, a->account, a->identity.engineer, a->identity.key, a->login->scope);
 }
 
 /* Of several accesses the one that runs, then the one that waits to begin; of those the one that ends last. */

@@ -16,6 +16,7 @@ struct lb_attempt {
     char **groups;
     char *rhost; /* safe to show */
     struct lb_verdict verdict;
+    bool orphan;  /* a job, and it cannot be said whose: no access is for it */
     bool foreign; /* the login session is somebody else's than the account's */
 };
 
@@ -35,6 +36,9 @@ static inline bool lb_attempt_is_sshd(const struct lb_attempt *a)
 {
     return lb_streq(a->login->service, "sshd");
 }
+
+/* Started by cron or at, long after somebody asked for it: nobody is there to talk to, and nobody's identity is proven. */
+bool lb_attempt_is_job(const struct lb_attempt *a);
 
 /* A refusal is recorded (when the disk allows) and said. Returns 0. */
 int lb_attempt_refuse(const struct lb_attempt *a, struct lb_answer *ret, const char *format, ...)

@@ -75,6 +75,20 @@ static struct lb_live *find_any(const struct lb_attempt *a, const struct lb_word
     return live ? live : lb_attempt_waiting(a, w->ticket);
 }
 
+/* Whether the engineer is in already, and can ask for more with lockboxctl. */
+static bool is_inside(const struct lb_attempt *a)
+{
+    return !lb_attempt_is_sshd(a) && !lb_attempt_is_job(a) && a->peer->session != LB_AUDIT_UNSET &&
+           lb_gate_find_session(a->gate, a->peer->session);
+}
+
+static int refuse_inside(const struct lb_attempt *a, struct lb_answer *ret)
+{
+    return lb_attempt_refuse(a, ret, "%s has no access to %s for the scope %s. Ask for it first: lockboxctl request "
+                                     "--scope %s --wait", a->identity.engineer, a->account, a->login->scope,
+                             a->login->scope);
+}
+
 static int begin(const struct lb_attempt *a, const struct lb_words *w, struct lb_answer *ret, struct lb_live **ret_live)
 {
     if (lb_attempt_forbidden(a, ret))
@@ -90,6 +104,10 @@ static int begin(const struct lb_attempt *a, const struct lb_words *w, struct lb
         ret->verdict = LB_ANSWER_ALLOWED; /* without words: it is decided when the session opens */
         return 0;
     }
+    if (lb_attempt_is_job(a))
+        return lb_attempt_refuse(a, ret, "Jobs of %s run only while one engineer has access to it.", a->account);
+    if (w->silent && is_inside(a))
+        return refuse_inside(a, ret);
     if (w->silent)
         return lb_attempt_refuse(a, ret, "There is no approved request for %s yet. Log in interactively (without BatchMode, on "
                               "the port for people) to ask for access.", a->account);
@@ -258,6 +276,8 @@ static int admit(const struct lb_attempt *a, struct lb_answer *ret)
         if (r < 0 || !live)
             return r;
     }
+    if (!live && is_inside(a))
+        return refuse_inside(a, ret);
     if (!live)
         return lb_attempt_refuse(a, ret, "%s has no access to %s.", a->identity.engineer, a->account);
     lb_login_look(live, ret);

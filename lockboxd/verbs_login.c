@@ -160,6 +160,12 @@ static void verb_wait(struct lb_conn *c, void *parameters)
     }
 }
 
+/* Programs whose only question is this one: they end when no session is opened, and say why if they live to do so. */
+static bool ends_by_itself(const char *service)
+{
+    return lb_streq(service, "polkit-1") || lb_streq(service, "runuser") || lb_streq(service, "runuser-l");
+}
+
 static void verb_open(struct lb_conn *c, void *parameters)
 {
     LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
@@ -171,7 +177,7 @@ static void verb_open(struct lb_conn *c, void *parameters)
         unavailable(c, r);
     else
         lb_call_reply(c, pack(&a));
-    if (r == 0 && a.verdict == LB_ANSWER_ALLOWED)
+    if ((r == 0 && a.verdict == LB_ANSWER_ALLOWED) || ends_by_itself(p->login.service))
         return;
     /* A failing session stage does not end a connection of sshd's; this does. */
     leader = lb_proc_open(c->peer.pid, c->peer.started);

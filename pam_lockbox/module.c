@@ -24,6 +24,7 @@ struct visit {
     struct lb_client *client;
     json_t *login;
     struct lb_reply reply;
+    bool mute; /* nothing may be said */
 };
 
 static void visit_clear(struct visit *v)
@@ -91,6 +92,8 @@ static int leave(const struct visit *v, enum lb_outcome outcome)
         text = v->reply.later;
     else if ((outcome <= LB_OUTCOME_ALLOWED || outcome == LB_OUTCOME_UNAVAILABLE) && v->reply.message)
         text = v->reply.message;
+    if (v->mute)
+        return report(v, outcome);
     if (class->code != PAM_SUCCESS)
         lb_conversation_show(v->pamh, PAM_ERROR_MSG, text);
     else if (!v->args.quiet)
@@ -181,6 +184,7 @@ int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
     if (outcome == LB_OUTCOME_ALLOWED)
         outcome = hand_on(&v);
     v.args.quiet = v.args.quiet || flags & PAM_SILENT;
+    v.mute = lb_streq(lb_login_item(pamh, PAM_SERVICE), "polkit-1"); /* whatever is said to it, pkexec aborts */
     return leave(&v, outcome);
 }
 

@@ -54,10 +54,40 @@ int verb_done(struct lb_ctl *ctl)
     return end(ctl, LB_ACCESS "Done", json_pack("{s:s}", "id", ctl->id), "Handed back");
 }
 
+/* " by bob: not today": a request that waits has at most been agreed to, so the last word is the one that closed it. */
+static char *refusal(const json_t *request)
+{
+    const json_t *approvals = json_object_get(request, "approvals");
+    const json_t *last = json_array_get(approvals, json_array_size(approvals) - 1);
+    const char *note = lb_ctl_string(last, "note");
+    char *text = NULL;
+
+    if (!lb_show_is_one_of(lb_ctl_string(request, "state"), "denied") ||
+        asprintf(&text, " by %s%s%s", lb_ctl_string(last, "approver"), *note ? ": " : "", note) < 0)
+        return NULL;
+    return text;
+}
+
+/* What the answer means for the engineer, who may sit in a session already. */
+static void say_next(const struct lb_ctl *ctl, const json_t *request, bool access)
+{
+    const char *scope = lb_ctl_string(request, "scope");
+    bool later = lb_ctl_time(request, "not_before") > ctl->now;
+
+    if (!access)
+        lb_act_say(ctl, "What you have already is as it was. To ask again: lockboxctl request");
+    else if (strcmp(scope, "login") == 0)
+        lb_act_say(ctl, "Log in %s: you are not asked again.", later ? "then" : "now");
+    else
+        lb_act_say(ctl, "What needs the scope %s%s lets you in %s.", scope,
+                   strcmp(scope, "root") == 0 ? " (sudo, su, pkexec)" : "", later ? "then" : "now");
+}
+
 /* Until somebody has decided. Access is success, anything else is not. */
 static int wait(struct lb_ctl *ctl)
 {
     LB_JSON json_t *request = NULL;
+    LB_FREE char *refused = NULL;
     char rest[LB_ACT_PERIOD_MAX];
     int r = LB_EXIT_DONE;
     bool access = false;
@@ -68,7 +98,10 @@ static int wait(struct lb_ctl *ctl)
         return r;
     access = lb_show_is_one_of(lb_ctl_string(request, "state"), "approved active paused");
     ctl->now = lb_ctl_now();
-    lb_act_say_done(ctl, lb_show_state(request), request, access ? lb_act_period(ctl, request, rest) : "");
+    refused = refusal(request);
+    lb_act_say_done(ctl, lb_show_state(request), request,
+                    access ? lb_act_period(ctl, request, rest) : refused ? refused : "");
+    say_next(ctl, request, access);
     return access ? LB_EXIT_DONE : LB_EXIT_FAILED;
 }
 

@@ -679,6 +679,15 @@ def test_open_refused(pam, verdict):
         assert result.of("error") and not result.of("data", "env", "prompt")
 
 
+@pytest.mark.parametrize("answer, code", [(ALLOWED, SUCCESS), (DENIED, DENY)])
+def test_pkexec_is_told_nothing(pam, answer, code):
+    """It aborts over any word that is said while it opens a session."""
+    with pam.double(answer):
+        result = pam.run(*SUPPORT, "open", service="polkit-1")
+        assert result.code["open"] == code
+        assert not result.shown
+
+
 def test_close(pam):
     with pam.double({"parameters": {}}) as daemon:
         assert pam.run(*SUPPORT, "close").code["close"] == SUCCESS

@@ -81,6 +81,7 @@ class Appliance:
         self.root = self.directory / "root"
         self.cgroup = Path(os.environ["LOCKBOX_TEST_CGROUP"]) / name
         self.leader = None
+        self._up = False
         self._nspawn = None
         self._terminals = []
 
@@ -187,13 +188,14 @@ class Appliance:
             raise BootFailed(f"{self.name} is {state}\n{self.console()}")
         # Commands from outside get a cgroup of their own inside. Left where they are they would see themselves in
         # "/../..", which no process on a real machine does.
-        self._commands.mkdir(exist_ok=True)
+        self._up = True
 
     @property
     def _commands(self):
         return self.cgroup / "payload" / "appliance.scope"
 
     def _stopped(self):
+        self._up = False
         self._nspawn = None
         self.leader = None
         self.close_terminals()
@@ -263,7 +265,8 @@ class Appliance:
         self._terminals.clear()
 
     def _enter_cgroup(self):
-        if self._commands.is_dir():
+        if self._up:
+            self._commands.mkdir(exist_ok=True)  # systemd clears it away now and then, when it is empty
             (self._commands / "cgroup.procs").write_text("0")
 
     def systemctl(self, *arguments, **options):

@@ -12,7 +12,7 @@ suite=$1
 dir=$2
 
 packages='systemd systemd-sysv dbus libpam-systemd openssh-server openssh-client sudo rsync tmux cron at login passwd
-    util-linux procps iproute2 netcat-openbsd libjansson4 libsqlite3-0 libsystemd0 libeconf0'
+    pkexec polkitd util-linux procps iproute2 netcat-openbsd libjansson4 libsqlite3-0 libsystemd0 libeconf0'
 case "$suite" in
 bookworm) packages="$packages libssl3" ;;
 trixie) packages="$packages libssl3t64" ;;

@@ -6,6 +6,7 @@ import time
 import faults
 import pexpect
 import pytest
+from appliance import wait_for
 from lockbox import PAM_SETUP, password
 from people import Engineer
 
@@ -44,7 +45,18 @@ def by_console(box):
     console.close()
 
 
-WAYS = [by_key, by_password, by_sudo, by_su, by_console]
+def by_runuser(box):
+    assert box.run("runuser --user dora -- id --user --name").stdout == "dora\n"
+
+
+def by_job(box):
+    """at's; cron asks in the same way."""
+    box.run("rm -f /tmp/job")
+    box.run("at now", user="admin", input="touch /tmp/job\n")
+    wait_for(lambda: box.exists("/tmp/job"), what="the job")
+
+
+WAYS = [by_key, by_password, by_sudo, by_su, by_console, by_runuser, by_job]
 
 
 def durations(box):
