@@ -199,7 +199,9 @@ static void effect_unlock(struct lb_live *live)
 
 static void receipt(struct lb_live *live)
 {
-    struct lb_event e = { .kind = receipt_of(live->request), .killed = live->ended.killed, .ms = live->ended.ms };
+    const struct lb_reap_result *ended = &live->ended;
+    struct lb_event e = { .kind = receipt_of(live->request), .killed = ended->killed, .kinds = ended->kinds,
+                          .shared = ended->shared, .ms = ended->ms };
 
     lb_launch_settle(live);
     live->units = lb_units_free(live->units);
@@ -250,14 +252,15 @@ void lb_effects_lock(struct lb_live *live)
 static void on_reaped(void *userdata, const struct lb_reap_result *result, bool done)
 {
     struct lb_live *live = userdata;
-    struct lb_event e = { .kind = LB_EVENT_STUCK, .left = result->left, .ms = result->ms };
+    struct lb_reap_result r = *result;
 
-    e.killed = result->killed + lb_reaped_count(live->gate->runtime_directory, live->request->id);
+    lb_reaped_add(live->gate->runtime_directory, live->request->id, &r);
     if (!done) {
-        lb_gate_step(live, &e);
+        lb_gate_step(live, &(struct lb_event){ .kind = LB_EVENT_STUCK, .killed = r.killed, .kinds = r.kinds,
+                                               .shared = r.shared, .left = r.left, .ms = r.ms });
         return;
     }
-    live->ended = (struct lb_reap_result){ e.killed, 0, e.ms };
+    live->ended = r;
     live->reaper = lb_reaper_free(live->reaper);
     lb_reaped_forget(live->gate->runtime_directory, live->request->id);
     lb_effects_lock(live);
@@ -277,16 +280,25 @@ static bool is_alone(const struct lb_live *live)
     return true;
 }
 
+struct lb_reap_target lb_effects_target(const struct lb_live *live)
+{
+    const struct lb_request *r = live->request;
+    int64_t late = r->end.at ? lb_clock_now().wall - r->end.at : 0; /* it may be ended before that is recorded */
+
+    return (struct lb_reap_target){ .uid = r->uid, .sessions = r->sessions.items, .n = r->sessions.n,
+                                    .slice = r->sessions.n > 0 && is_alone(live), .account = r->account,
+                                    .late = late > 0 ? late : 0 };
+}
+
 void lb_effects_reap(struct lb_live *live)
 {
     const struct lb_request *r = live->request;
-    struct lb_reap_target target = { r->uid, r->sessions.items, r->sessions.n, r->sessions.n > 0 && is_alone(live) };
+    struct lb_reap_target target = lb_effects_target(live);
     int error;
 
     if (live->reaper)
         return;
-    target.id = r->id;
-    live->reaper = lb_reaper_new(&target);
+    live->reaper = lb_reaper_new(live->gate->runtime_directory, r->id, &target);
     if (!live->reaper) {
         lb_log(LOG_ALERT, "Out of memory while ending %s; PID 1's deadline will end it.", r->id);
         return;
@@ -295,6 +307,15 @@ void lb_effects_reap(struct lb_live *live)
     error = lb_reaper_start(live->reaper, live->gate->event, on_reaped, live);
     if (error < 0)
         lb_log(LOG_ALERT, "Cannot go on ending %s: %s", r->id, strerror(-error));
+}
+
+void lb_effects_share(const struct lb_live *live)
+{
+    const struct lb_gate *g = live->gate;
+
+    for (size_t i = 0; i < g->n_live; i++)
+        if (g->live[i] != live && g->live[i]->reaper && g->live[i]->request->uid == live->request->uid)
+            lb_reaper_share(g->live[i]->reaper);
 }
 
 void lb_effects_wake(struct lb_live *live)

@@ -13,6 +13,11 @@ void lb_effects_wake(struct lb_live *live);
 /* Nothing runs any more: what was unlocked is locked, and then the receipt is written. For launch.c, which the end of a
  * script's access waits for. */
 void lb_effects_lock(struct lb_live *live);
+/* What belongs to the access; borrows from its request. */
+struct lb_reap_target lb_effects_target(const struct lb_live *live);
+
+/* A session of this access opens: what is still ending on the account leaves it alone. */
+void lb_effects_share(const struct lb_live *live);
 
 /* Begins to end everything that runs under the access, unless that is under way. */
 void lb_effects_reap(struct lb_live *live);

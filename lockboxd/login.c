@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "lockboxd/clock.h"
+#include "lockboxd/effects.h"
 #include "lockboxd/make.h"
 #include "lockboxd/proc.h"
 #include "policy/text.h"
@@ -254,6 +255,7 @@ static int open_session(const struct lb_attempt *a, struct lb_live *live)
     r = lb_gate_steps(live, events, n + 1);
     if (r < 0)
         return r;
+    lb_effects_share(live);
     r = lb_sessions_watch(a->gate->sessions, live->request->id, a->peer->pid, a->peer->started);
     if (r == -ESRCH) /* gone meanwhile: closed at once */
         lb_login_close(a->gate, a->peer);

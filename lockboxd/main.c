@@ -6,12 +6,14 @@
 #include "lockboxd/daemon.h"
 #include "lockboxd/policy_files.h"
 #include "lockboxd/reaped.h"
+#include "lockboxd/thaw.h"
 #include "policy/base.h"
 
 #define DIRECTORIES_MAX 8
 
 static const char *arg_reap;
 static int64_t arg_uid = -1;
+static bool arg_thaw;
 static const char *arg_policy[DIRECTORIES_MAX + 1];
 static size_t arg_policies;
 static struct lb_options arg = {
@@ -32,13 +34,14 @@ static void help(void)
          "  --approvers FILE           the people who decide (default /etc/lockbox/approvers.conf)\n"
          "  --no-systemd               do not give PID 1 deadlines of its own\n"
          "  --reap ID --uid UID        end one access now if its time is over, and exit: what PID 1 runs\n"
+         "  --thaw                     let go on what is frozen without a reason, and exit: what PID 1 runs\n"
          "  --help  --version\n\n"
          "SIGHUP reads the policy again; SIGTERM stops. See lockboxd(8).");
 }
 
 static int parse(int argc, char *argv[])
 {
-    enum { CONFIG = 256, STATE, RUNTIME, POLICY, APPROVERS, NO_SYSTEMD, REAP, UID, HELP, VERSION };
+    enum { CONFIG = 256, STATE, RUNTIME, POLICY, APPROVERS, NO_SYSTEMD, REAP, UID, THAW, HELP, VERSION };
     static const struct option options[] = {
         { "config", required_argument, NULL, CONFIG },
         { "state-directory", required_argument, NULL, STATE },
@@ -48,6 +51,7 @@ static int parse(int argc, char *argv[])
         { "no-systemd", no_argument, NULL, NO_SYSTEMD },
         { "reap", required_argument, NULL, REAP },
         { "uid", required_argument, NULL, UID },
+        { "thaw", no_argument, NULL, THAW },
         { "help", no_argument, NULL, HELP },
         { "version", no_argument, NULL, VERSION },
         { 0 },
@@ -68,6 +72,7 @@ static int parse(int argc, char *argv[])
         case NO_SYSTEMD: arg.no_systemd = true; break;
         case REAP: arg_reap = optarg; break;
         case UID: arg_uid = strtoll(optarg, NULL, 10); break;
+        case THAW: arg_thaw = true; break;
         case HELP: help(); return 0;
         case VERSION: puts("lockboxd " LB_VERSION); return 0;
         default: return -EINVAL;
@@ -77,6 +82,7 @@ static int parse(int argc, char *argv[])
 
 int main(int argc, char *argv[])
 {
+    const char *state;
     int r = parse(argc, argv);
 
     if (r == 0)
@@ -85,9 +91,11 @@ int main(int argc, char *argv[])
         fprintf(stderr, "Try: lockboxd --help\n");
         return 2;
     }
+    state = arg.state_directory ? arg.state_directory : "/var/lib/lockbox";
     if (arg_reap)
-        return lb_reaped_main(arg.state_directory ? arg.state_directory : "/var/lib/lockbox", arg.runtime_directory,
-                              arg_reap, arg_uid);
+        return lb_reaped_main(state, arg.runtime_directory, arg_reap, arg_uid);
+    if (arg_thaw)
+        return lb_thaw_main(state, arg.runtime_directory);
     arg.policy_directories = arg_policies ? arg_policy : (const char **)lb_policy_directories;
     return lb_daemon_run(&arg) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -22,18 +22,24 @@ static char *note_path(const char *runtime_directory, const char *id)
     return asprintf(&path, "%s/reaped/%s", runtime_directory, id) < 0 ? NULL : path;
 }
 
-int64_t lb_reaped_count(const char *runtime_directory, const char *id)
+#define NOTE "%" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 "\n"
+
+void lb_reaped_add(const char *runtime_directory, const char *id, struct lb_reap_result *result)
 {
     LB_FREE char *path = note_path(runtime_directory, id);
     FILE *f = path ? fopen(path, "re") : NULL;
-    int64_t killed = 0;
+    struct lb_killed *to = &result->kinds, k;
+    int64_t killed, ms;
 
     if (!f)
-        return 0;
-    if (fscanf(f, "%" SCNd64, &killed) != 1)
-        killed = 0;
+        return;
+    if (fscanf(f, NOTE, &killed, &ms, &k.session, &k.scope, &k.service, &k.connection, &k.other) == 7) {
+        *to = (struct lb_killed){ to->session + k.session, to->scope + k.scope, to->service + k.service,
+                                  to->connection + k.connection, to->other + k.other };
+        result->killed += killed;
+        result->ms = ms > result->ms ? ms : result->ms;
+    }
     fclose(f);
-    return killed;
 }
 
 void lb_reaped_forget(const char *runtime_directory, const char *id)
@@ -44,21 +50,22 @@ void lb_reaped_forget(const char *runtime_directory, const char *id)
         unlink(path);
 }
 
-static void write_note(const char *runtime_directory, const char *id, int64_t killed)
+static void write_note(const char *runtime_directory, const char *id, struct lb_reap_result result)
 {
     LB_FREE char *path = note_path(runtime_directory, id), *directory = NULL;
-    int64_t before = lb_reaped_count(runtime_directory, id);
+    const struct lb_killed *k = &result.kinds;
     FILE *f;
 
     if (!path || asprintf(&directory, "%s/reaped", runtime_directory) < 0)
         return;
+    lb_reaped_add(runtime_directory, id, &result);
     mkdir(directory, 0700);
     f = fopen(path, "we");
     if (!f) {
         lb_log(LOG_WARNING, "Cannot write %s: %s", path, strerror(errno));
         return;
     }
-    fprintf(f, "%" PRId64 "\n", before + killed);
+    fprintf(f, NOTE, result.killed, result.ms, k->session, k->scope, k->service, k->connection, k->other);
     fclose(f);
 }
 
@@ -83,7 +90,7 @@ static int is_other(void *userdata, const char *id)
 
 static int reap(const char *runtime_directory, const char *id, const struct lb_reap_target *target)
 {
-    struct lb_reaper *reaper = lb_reaper_new(target);
+    struct lb_reaper *reaper = lb_reaper_new(runtime_directory, id, target);
     struct lb_reap_result result;
     bool done;
 
@@ -92,7 +99,7 @@ static int reap(const char *runtime_directory, const char *id, const struct lb_r
     done = lb_reaper_run(reaper, PATIENCE);
     result = lb_reaper_result(reaper);
     lb_reaper_free(reaper);
-    write_note(runtime_directory, id, result.killed);
+    write_note(runtime_directory, id, result);
     lb_log(done ? LOG_WARNING : LOG_ALERT,
            "The daemon did not end access %s, PID 1's deadline did: %" PRId64 " processes ended in %" PRId64
            " ms, %" PRId64 " left.", id, result.killed, result.ms, result.left);
@@ -114,16 +121,22 @@ int lb_reaped_main(const char *state_directory, const char *runtime_directory, c
     if (r < 0) { /* without the log: everything of the account */
         lb_log(LOG_ALERT, "Cannot read access %s (%s); ending all of uid %" PRId64 ".", id, strerror(-r), uid);
         lb_store_close(others.store);
-        return reap(runtime_directory, id, &(struct lb_reap_target){ .uid = uid, .slice = true, .id = id });
+        return reap(runtime_directory, id, &(struct lb_reap_target){ .uid = uid, .slice = true });
     }
     over = request->state == LB_STATE_ENDING || lb_request_due(request, &now, &warning) == LB_EVENT_TIME_OVER;
     r = EXIT_SUCCESS;
     if (over) {
+        int64_t over_at = request->state == LB_STATE_ENDING ? request->end.at : request->not_after.wall;
+
         others.request = request;
         lb_store_list(others.store, &open_ones, is_other, &others);
-        r = reap(runtime_directory, id, &(struct lb_reap_target){ request->uid, request->sessions.items,
-                                                                  request->sessions.n,
-                                                                  request->sessions.n > 0 && !others.found, id });
+        r = reap(runtime_directory, id,
+                 &(struct lb_reap_target){ .uid = request->uid,
+                                           .sessions = request->sessions.items,
+                                           .n = request->sessions.n,
+                                           .slice = request->sessions.n > 0 && !others.found,
+                                           .account = request->account,
+                                           .late = now.wall > over_at ? now.wall - over_at : 0 });
     }
     lb_request_free(request);
     lb_store_close(others.store);

@@ -2,11 +2,11 @@
 /* What PID 1's own deadline killed while the daemon could not: a note in RUNTIME/reaped/ID for the receipt. */
 #pragma once
 
-#include <stdint.h>
+#include "lockboxd/reaper.h"
 
 /* `lockboxd --reap ID`: ends the access without the daemon. Exit status. */
 int lb_reaped_main(const char *state_directory, const char *runtime_directory, const char *id, int64_t uid);
 
-/* How many processes were killed so; 0 without a note. */
-int64_t lb_reaped_count(const char *runtime_directory, const char *id);
+/* Adds what was killed so to the daemon's own count, and takes the longer time of the two; nothing without a note. */
+void lb_reaped_add(const char *runtime_directory, const char *id, struct lb_reap_result *result);
 void lb_reaped_forget(const char *runtime_directory, const char *id);

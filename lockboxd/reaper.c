@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lockboxd/reaper.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,29 +9,28 @@
 #include <time.h>
 
 #include "lockboxd/clock.h"
-#include "lockboxd/proc.h"
+#include "lockboxd/freezer.h"
+#include "lockboxd/log.h"
 #include "policy/base.h"
 
-#define CGROUP_ROOT "/sys/fs/cgroup"
-#define PATH_BYTES 1024
+#define LINGER "/var/lib/systemd/linger"
 #define PID_LIMIT (4 * 1024 * 1024) /* the kernel's PID_MAX_LIMIT */
-#define FIRST_WAIT 1000             /* µs between the first looks; doubled up to … */
+#define FIRST_WAIT 1000             /* µs between the first looks; a quarter more each time, up to … */
 #define LAST_WAIT (1000 * 1000)
 #define TELL_FIRST (5 * LB_USEC_PER_SEC)
 #define TELL_EVERY (60 * LB_USEC_PER_SEC)
 
 struct lb_reaper {
-    int64_t uid;
-    struct lb_session *sessions; /* numbers only, no strings */
-    size_t n;
-    bool slice;
-    char slice_path[64]; /* "/user.slice/user-1001.slice" */
-    char script_path[96]; /* "/system.slice/lockbox-run-7F3K-9QXM.service"; "": none */
-    struct lb_list scopes; /* char[PATH_BYTES], this look's */
-    unsigned char *seen; /* a bit a pid */
-    int64_t killed, left;
-    unsigned quiet; /* looks in a row that found nothing */
-    int64_t began, last_found;
+    char *runtime_directory, *id, *account;
+    struct lb_reap_target target; /* its strings and sessions are ours; of the sessions only the numbers */
+    struct lb_session *sessions;
+    struct lb_footprint found; /* by this look */
+    unsigned char *counted;    /* a bit a pid */
+    struct lb_reap_result result;
+    bool growing;     /* the last look found somebody new: they have to stand still to be caught */
+    unsigned quiet;   /* looks in a row that found nothing */
+    int64_t over_at;  /* the access */
+    bool linger_told; /* that it cannot be cleared */
     /* on the event loop */
     sd_event_source *timer;
     lb_reaper_done *callback;
@@ -40,30 +38,40 @@ struct lb_reaper {
     int64_t wait, tell_at;
 };
 
-struct lb_reaper *lb_reaper_new(const struct lb_reap_target *t)
+static int copy_sessions(struct lb_reaper *r, const struct lb_reap_target *t)
 {
-    struct lb_reaper *r = calloc(1, sizeof(*r));
-
-    if (!r)
-        return NULL;
-    r->seen = calloc(1, PID_LIMIT / 8);
     r->sessions = calloc(t->n ? t->n : 1, sizeof(*r->sessions));
-    if (!r->seen || !r->sessions)
-        return lb_reaper_free(r);
-    r->n = t->n;
+    if (!r->sessions)
+        return -ENOMEM;
     for (size_t i = 0; i < t->n; i++)
         r->sessions[i] = (struct lb_session){ .session = t->sessions[i].session,
                                               .pid = t->sessions[i].pid,
                                               .pid_started = t->sessions[i].pid_started,
                                               .foreign = t->sessions[i].foreign };
-    r->uid = t->uid;
-    r->slice = t->slice;
-    snprintf(r->slice_path, sizeof(r->slice_path), "/user.slice/user-%lld.slice", (long long)t->uid);
-    if (t->id)
-        snprintf(r->script_path, sizeof(r->script_path), LB_SCRIPT_CGROUP, t->id);
-    r->began = r->last_found = lb_clock_now().boot;
+    return 0;
+}
+
+struct lb_reaper *lb_reaper_new(const char *runtime_directory, const char *id, const struct lb_reap_target *t)
+{
+    struct lb_reaper *r = calloc(1, sizeof(*r));
+    int64_t now = lb_clock_now().boot;
+
+    if (!r)
+        return NULL;
+    r->runtime_directory = lb_dup(runtime_directory);
+    r->id = strdup(id);
+    r->account = lb_dup(t->account);
+    r->counted = calloc(1, PID_LIMIT / 8);
+    if (!r->id || !r->counted || copy_sessions(r, t) < 0)
+        return lb_reaper_free(r);
+    r->target = *t;
+    r->target.sessions = r->sessions;
+    r->target.account = r->account;
+    r->target.id = r->id;
+    r->growing = true;
+    r->over_at = now - t->late;
     r->wait = FIRST_WAIT;
-    r->tell_at = r->began + TELL_FIRST;
+    r->tell_at = now + TELL_FIRST;
     return r;
 }
 
@@ -72,203 +80,122 @@ struct lb_reaper *lb_reaper_free(struct lb_reaper *r)
     if (!r)
         return NULL;
     sd_event_source_disable_unref(r->timer);
-    free(r->scopes.items);
+    lb_footprint_clear(&r->found);
+    free(r->runtime_directory);
+    free(r->id);
+    free(r->account);
     free(r->sessions);
-    free(r->seen);
+    free(r->counted);
     free(r);
     return NULL;
 }
 
 struct lb_reap_result lb_reaper_result(const struct lb_reaper *r)
 {
-    return (struct lb_reap_result){ r->killed, r->left, (r->last_found - r->began + 999) / 1000 };
+    return r->result;
+}
+
+void lb_reaper_share(struct lb_reaper *r)
+{
+    r->target.slice = false;
 }
 
 /* --- one look -------------------------------------------------------------------------------------------------------- */
 
-/* Counts a living process; false for a dead one that only waits for its parent. */
-static bool found(struct lb_reaper *r, pid_t pid)
-{
-    struct lb_proc_stat st;
+/* Which number of a receipt counts which kind of process. */
+static const size_t numbers[LB_PROCESS_MAX_] = {
+    [LB_PROCESS_OTHER] = offsetof(struct lb_killed, other),
+    [LB_PROCESS_SESSION] = offsetof(struct lb_killed, session),
+    [LB_PROCESS_SCOPE] = offsetof(struct lb_killed, scope),
+    [LB_PROCESS_SERVICE] = offsetof(struct lb_killed, service),
+    [LB_PROCESS_CONNECTION] = offsetof(struct lb_killed, connection),
+};
 
-    if (lb_proc_stat(pid, &st) < 0 || st.state == 'Z' || st.state == 'X')
-        return false;
-    r->left++;
-    if (pid < PID_LIMIT && !(r->seen[pid / 8] & (1 << pid % 8))) {
-        r->seen[pid / 8] |= (unsigned char)(1 << pid % 8);
-        r->killed++;
+/* Counts whom no look has found before. */
+static void count(struct lb_reaper *r)
+{
+    const struct lb_process *p = r->found.processes.items;
+    int64_t before = r->result.killed;
+
+    for (size_t i = 0; i < r->found.processes.n; i++) {
+        unsigned char *byte = &r->counted[p[i].pid / 8], bit = (unsigned char)(1 << p[i].pid % 8);
+
+        if (*byte & bit)
+            continue;
+        *byte |= bit;
+        r->result.killed++;
+        ++*(int64_t *)((char *)&r->result.kinds + numbers[p[i].kind]);
     }
-    return true;
+    r->growing = r->result.killed > before;
+    r->result.left = (int64_t)r->found.processes.n + r->found.hidden;
+    r->result.shared = r->found.shared;
 }
 
-/* Kills one process if it still is what made us want to: `wanted` is asked again once it cannot be another one. */
-static void kill_process(struct lb_reaper *r, pid_t pid, bool (*wanted)(const struct lb_reaper *r, pid_t pid))
+/* Kills one process if it still is what made us want to: that is asked again once it cannot be another one. */
+static void kill_process(const struct lb_reaper *r, pid_t pid)
 {
     LB_CLOSE int fd = pidfd_open(pid, 0);
 
-    if (fd >= 0 && wanted(r, pid))
+    if (fd >= 0 && lb_footprint_owns(&r->target, pid))
         pidfd_send_signal(fd, SIGKILL, NULL, 0);
 }
 
-static bool is_ours(const struct lb_reaper *r, pid_t pid)
+static bool kill_cgroup(const char *cgroup)
 {
-    uint32_t session, loginuid;
-    uid_t uid;
+    char path[LB_CGROUP_MAX + 32];
+    LB_CLOSE int fd = -1;
 
-    if (lb_proc_audit(pid, &session, &loginuid) < 0 || session == LB_AUDIT_UNSET)
-        return false;
-    for (size_t i = 0; i < r->n; i++) {
-        const struct lb_session *s = &r->sessions[i];
-
-        if (s->session != session)
-            continue;
-        if (!s->foreign)
-            return loginuid == r->uid;
-        return lb_proc_uid(pid, &uid) == 0 && uid == r->uid;
-    }
-    return false;
+    snprintf(path, sizeof(path), "%s/cgroup.kill", cgroup);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, "1", 1) == 1;
 }
 
-static bool is_leader(const struct lb_reaper *r, pid_t pid)
+static void kill_found(const struct lb_reaper *r)
 {
-    struct lb_proc_stat st;
+    char (*cgroups)[LB_CGROUP_MAX] = r->found.cgroups.items;
+    const struct lb_process *p = r->found.processes.items;
+    bool all = true;
 
-    if (lb_proc_stat(pid, &st) < 0)
-        return false;
-    for (size_t i = 0; i < r->n; i++)
-        if (r->sessions[i].pid == pid && r->sessions[i].pid_started == st.started)
-            return true;
-    return false;
+    for (size_t i = 0; i < r->found.cgroups.n; i++)
+        all &= kill_cgroup(cgroups[i]);
+    for (size_t i = 0; i < r->found.processes.n; i++)
+        if (p[i].alone || !all)
+            kill_process(r, p[i].pid);
 }
 
-/* "/user.slice/user-1001.slice/session-3.scope/…" → the part up to the scope; false if it is not below the slice. */
-static bool scope_of(const struct lb_reaper *r, const char *cgroup, char *ret, size_t size)
+/* With it the account's user manager would come back, now or at the next boot. */
+static void clear_linger(struct lb_reaper *r)
 {
-    size_t slice = strlen(r->slice_path), unit;
+    char path[sizeof(LINGER) + 256];
 
-    if (strncmp(cgroup, r->slice_path, slice) != 0 || cgroup[slice] != '/')
-        return false;
-    unit = strcspn(cgroup + slice + 1, "/");
-    if (unit == 0 || slice + 1 + unit >= size)
-        return false;
-    snprintf(ret, size, "%.*s", (int)(slice + 1 + unit), cgroup);
-    return strncmp(ret + slice + 1, "session-", 8) == 0;
-}
-
-static void add_scope(struct lb_reaper *r, const char *scope)
-{
-    char (*scopes)[PATH_BYTES] = r->scopes.items;
-    char *added;
-
-    for (size_t i = 0; i < r->scopes.n; i++)
-        if (strcmp(scopes[i], scope) == 0)
-            return;
-    added = lb_list_append(&r->scopes, PATH_BYTES);
-    if (added) /* without: the processes found are killed one by one all the same */
-        snprintf(added, PATH_BYTES, "%s", scope);
-}
-
-static int look_at(void *userdata, pid_t pid)
-{
-    struct lb_reaper *r = userdata;
-    char cgroup[PATH_BYTES], scope[PATH_BYTES];
-    bool leader = is_leader(r, pid);
-
-    if ((!leader && !is_ours(r, pid)) || !found(r, pid))
-        return 0;
-    if (lb_proc_cgroup(pid, cgroup, sizeof(cgroup)) == 0 && scope_of(r, cgroup, scope, sizeof(scope)))
-        add_scope(r, scope);
-    kill_process(r, pid, leader ? is_leader : is_ours);
-    return 0;
-}
-
-static int open_cgroup(const char *path, const char *file, int flags)
-{
-    char name[PATH_BYTES + 32];
-
-    snprintf(name, sizeof(name), CGROUP_ROOT "%s/%s", path, file);
-    return open(name, flags | O_CLOEXEC);
-}
-
-/* Counts the processes of a cgroup and of all below it. */
-static void count_cgroup(struct lb_reaper *r, const char *path)
-{
-    char name[PATH_BYTES + 300], line[32];
-    struct dirent *entry;
-    FILE *procs;
-    DIR *dir;
-
-    snprintf(name, sizeof(name), CGROUP_ROOT "%s/cgroup.procs", path);
-    procs = fopen(name, "re");
-    if (procs) {
-        while (fgets(line, sizeof(line), procs))
-            found(r, (pid_t)atoi(line));
-        fclose(procs);
-    }
-    snprintf(name, sizeof(name), CGROUP_ROOT "%s", path);
-    dir = opendir(name);
-    while (dir && (entry = readdir(dir)))
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
-            snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-            if (strlen(name) < PATH_BYTES)
-                count_cgroup(r, name);
-        }
-    if (dir)
-        closedir(dir);
-}
-
-static void kill_cgroup(const char *path)
-{
-    LB_CLOSE int fd = open_cgroup(path, "cgroup.kill", O_WRONLY);
-
-    if (fd >= 0 && write(fd, "1", 1) < 0)
-        return; /* the next look finds what is left */
-}
-
-/* PID 1's own helper, which clears the account's runtime directory away when the last session ends. */
-static bool is_helper(const char *unit)
-{
-    return strncmp(unit, "user-runtime-dir@", strlen("user-runtime-dir@")) == 0;
-}
-
-/* Each unit below the account's slice; never the slice itself, into which PID 1 puts helpers of its own. */
-static void kill_slice(struct lb_reaper *r)
-{
-    char path[PATH_BYTES];
-    struct dirent *entry;
-    DIR *dir;
-
-    snprintf(path, sizeof(path), CGROUP_ROOT "%s", r->slice_path);
-    dir = opendir(path);
-    while (dir && (entry = readdir(dir)))
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.' && !is_helper(entry->d_name)) {
-            snprintf(path, sizeof(path), "%s/%.255s", r->slice_path, entry->d_name);
-            count_cgroup(r, path);
-            kill_cgroup(path);
-        }
-    if (dir)
-        closedir(dir);
+    if (!r->target.slice || !r->account || strchr(r->account, '/'))
+        return;
+    snprintf(path, sizeof(path), LINGER "/%s", r->account);
+    if (unlink(path) == 0 || errno == ENOENT || r->linger_told)
+        return;
+    lb_log(LOG_ERR, "%s lingers on: %s: %s. Run: loginctl disable-linger %s", r->account, path, strerror(errno), r->account);
+    r->linger_told = true;
 }
 
 bool lb_reaper_round(struct lb_reaper *r)
 {
-    char (*scopes)[PATH_BYTES];
+    int error;
 
-    r->left = 0;
-    r->scopes.n = 0;
-    lb_proc_each(look_at, r);
-    scopes = r->scopes.items;
-    for (size_t i = 0; i < r->scopes.n; i++)
-        kill_cgroup(scopes[i]);
-    if (r->slice)
-        kill_slice(r);
-    if (*r->script_path) {
-        count_cgroup(r, r->script_path);
-        kill_cgroup(r->script_path);
+    clear_linger(r);
+    if (r->growing && r->runtime_directory)
+        lb_freezer_freeze_cgroups(r->runtime_directory, r->id, &r->target); /* what cannot be frozen is killed running */
+    error = lb_footprint_look(&r->found, &r->target);
+    count(r);
+    kill_found(r);
+    if (r->runtime_directory)
+        lb_freezer_thaw(r->runtime_directory, r->id);
+    if (r->result.left == 0 && error == 0) {
+        if (r->quiet++ == 0 && r->result.killed > 0)
+            r->result.ms = (lb_clock_now().boot - r->over_at + 999) / 1000;
+    } else {
+        r->quiet = 0;
+        r->result.ms = (lb_clock_now().boot - r->over_at + 999) / 1000;
     }
-    r->quiet = r->left ? 0 : r->quiet + 1;
-    if (r->left)
-        r->last_found = lb_clock_now().boot;
     return r->quiet >= 2;
 }
 
@@ -278,7 +205,7 @@ static int64_t next_wait(struct lb_reaper *r)
 {
     int64_t wait = r->wait;
 
-    r->wait = r->wait * 2 > LAST_WAIT ? LAST_WAIT : r->wait * 2;
+    r->wait = r->wait * 5 / 4 > LAST_WAIT ? LAST_WAIT : r->wait * 5 / 4; /* so the receipt's time is as true as that */
     return r->quiet ? FIRST_WAIT : wait;
 }
 
@@ -310,11 +237,13 @@ int lb_reaper_start(struct lb_reaper *r, sd_event *event, lb_reaper_done *callba
 
 bool lb_reaper_run(struct lb_reaper *r, int64_t timeout)
 {
+    int64_t until = lb_clock_now().boot + timeout;
+
     while (!lb_reaper_round(r)) {
         int64_t wait = next_wait(r);
         struct timespec ts = { wait / LB_USEC_PER_SEC, wait % LB_USEC_PER_SEC * 1000 };
 
-        if (lb_clock_now().boot - r->began > timeout)
+        if (lb_clock_now().boot > until)
             return false;
         nanosleep(&ts, NULL);
     }

@@ -1,40 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Ends a grant: kills what runs under it and looks again until nothing is left.
- *
- * It needs /proc and the cgroup tree alone: no logind, no D-Bus, no disk. A cgroup is killed only below the account's
- * own slice; what is elsewhere goes process by process; an unset audit session is never swept, and in a foreign one (an
- * administrator's, who came by su) only the account's own processes are.
+ * Ends a grant: what runs under it (footprint.h) is frozen, so that nobody runs away meanwhile, killed, thawed, and
+ * looked for again until nothing is left. No logind, no D-Bus, no disk is needed. With all of the account's slice goes
+ * its linger, by which its user manager would come back.
  */
 #pragma once
 
 #include <systemd/sd-event.h>
 
-#include "policy/request.h"
-
-/* Where a request's script runs, with its children: format for the ID. The name is the unit's (systemd.h). */
-#define LB_SCRIPT_CGROUP "/system.slice/lockbox-run-%s.service"
-
-/* What has to go. */
-struct lb_reap_target {
-    int64_t uid;                        /* of the account */
-    const struct lb_session *sessions;  /* all of the request's, closed ones too: they may have left children */
-    size_t n;
-    bool slice; /* nobody else has access to the account: all of its slice goes */
-    const char *id; /* of the request: the unit of its script goes, if there is one; NULL: there is none */
-};
+#include "lockboxd/footprint.h"
 
 struct lb_reap_result {
-    int64_t killed; /* processes */
-    int64_t left;   /* found alive by the last look */
-    int64_t ms;     /* from the begin to the last one gone */
+    int64_t killed;         /* processes … */
+    struct lb_killed kinds; /* … by where they were */
+    int64_t left;           /* found alive by the last look */
+    int64_t shared;         /* alive, and perhaps another engineer's: nobody can tell (see footprint.h) */
+    int64_t ms;             /* from the end of the access to the last one gone; 0 if there was none */
 };
 
 struct lb_reaper;
 
-/* Kills and looks once. NULL: out of memory. */
-struct lb_reaper *lb_reaper_new(const struct lb_reap_target *target);
+/* What is frozen is noted under this ID in the runtime directory; without one (NULL) nothing is frozen. NULL: out of
+ * memory. */
+struct lb_reaper *lb_reaper_new(const char *runtime_directory, const char *id, const struct lb_reap_target *target);
 struct lb_reaper *lb_reaper_free(struct lb_reaper *reaper); /* NULL is fine; returns NULL */
+
+/* From now on somebody else has access to the account, too: not all of its slice goes any more. */
+void lb_reaper_share(struct lb_reaper *reaper);
 
 /* One look: kills what it finds. True when two looks in a row found nothing. */
 bool lb_reaper_round(struct lb_reaper *reaper);

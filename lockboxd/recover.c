@@ -6,6 +6,7 @@
 #include "lockboxd/clock.h"
 #include "lockboxd/effects.h"
 #include "lockboxd/launch.h"
+#include "lockboxd/freezer.h"
 #include "lockboxd/log.h"
 #include "lockboxd/policy_files.h"
 #include "lockboxd/read_text.h"
@@ -297,6 +298,8 @@ static int replay(struct lb_gate *g)
     lb_scripts_sweep(g->state_directory, is_live, g);
     lb_gate_note(g, &started); /* a disk that takes nothing keeps what is open from opening, not from ending */
     recover_live(g, &last);
+    if (g->runtime_directory)
+        lb_freezer_thaw_all(g->runtime_directory, NULL, NULL);
     return 0;
 }
 
@@ -321,7 +324,8 @@ int lb_gate_open_store(struct lb_gate *g)
 
 int lb_gate_start(struct lb_gate *g)
 {
-    lb_gate_open_store(g);
+    if (lb_gate_open_store(g) < 0 && g->runtime_directory) /* nobody knows what should stand still */
+        lb_freezer_thaw_all(g->runtime_directory, NULL, NULL);
     lb_gate_reload(g);
     return 0;
 }

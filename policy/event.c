@@ -57,7 +57,7 @@ const char *const lb_event_names[] = {
 };
 
 #define WHO "{engineer} on {account}"
-#define RECEIPT ": {killed} processes ended in {ms} ms, {left} left."
+#define RECEIPT ": {killed} processes ended in {ms} ms, {left} left[, {shared} cannot be told from another engineer's]."
 
 /* syslog(3)'s levels, without its functions. */
 enum { ALERT = 1, ERR = 3, WARNING = 4, NOTICE = 5 };
@@ -144,6 +144,13 @@ const struct lb_event_class lb_event_classes[LB_EVENT_MAX_] = {
 #define INT(member) { #member, LB_FIELD_INT, AT(member) }
 #define SPAN(member) { #member, LB_FIELD_INT, AT(member), .flags = LB_FIELD_SPAN }
 
+#define KILLED(member) { #member, LB_FIELD_INT, offsetof(struct lb_killed, member) }
+
+const struct lb_field lb_killed_fields[] = {
+    KILLED(session), KILLED(scope), KILLED(service), KILLED(connection), KILLED(other),
+    { 0 },
+};
+
 const struct lb_field lb_event_fields[] = {
     { "event", LB_FIELD_ENUM, AT(kind), LB_FIELD_REQUIRED, .names = lb_event_names },
     { "seq", LB_FIELD_INT, AT(seq), LB_FIELD_REQUIRED },
@@ -166,6 +173,8 @@ const struct lb_field lb_event_fields[] = {
     STRING(script), STRING(command), { "arguments", LB_FIELD_STRINGS, AT(arguments) }, STRING(user), INT(exit_status),
     INT(bytes), STRING(output),
     STRING(by), SPAN(left_usec), SPAN(wait_usec), SPAN(warning), INT(killed), INT(left), INT(ms),
+    { "kinds", LB_FIELD_OBJECT, AT(kinds), .fields = lb_killed_fields },
+    INT(shared),
     { 0 },
 };
 

@@ -87,6 +87,17 @@ enum lb_basis { LB_BASIS_NONE, LB_BASIS_APPROVAL, LB_BASIS_PERMIT, LB_BASIS_PREA
 extern const char *const lb_state_names[]; /* by enum lb_state */
 extern const char *const lb_basis_names[];
 
+/* How many processes ended with an access, by where they were. */
+struct lb_killed {
+    int64_t session;    /* in a session's own scope */
+    int64_t scope;      /* in a scope of another name: tmux, systemd-run --scope */
+    int64_t service;    /* below the account's user manager, itself included */
+    int64_t connection; /* sshd */
+    int64_t other;
+};
+
+extern const struct lb_field lb_killed_fields[];
+
 struct lb_event {
     int kind;       /* enum lb_event_kind */
     int64_t seq;    /* from 1, without gaps; set by the store */
@@ -136,6 +147,8 @@ struct lb_event {
     int64_t wait_usec;       /* REBOOTED: until the beginning that an approver has put off */
     int64_t warning;         /* WARNED: which of the terms' warnings, µs before the end */
     int64_t killed, left, ms;
+    struct lb_killed kinds;  /* of those killed */
+    int64_t shared;          /* alive, outside of any session, and perhaps another engineer's on the same account */
 };
 
 extern const struct lb_field lb_event_fields[];

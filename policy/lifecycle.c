@@ -356,6 +356,8 @@ static int on_stuck(struct lb_request *r, const struct lb_event *e)
     r->end.killed = e->killed;
     r->end.left = e->left;
     r->end.ms = e->ms;
+    r->end.kinds = e->kinds;
+    r->end.shared = e->shared;
     return 0;
 }
 

@@ -82,6 +82,8 @@ static const struct lb_field end_fields[] = {
     IN(lb_end, killed, "killed", LB_FIELD_INT, LB_FIELD_ALWAYS),
     IN(lb_end, left, "left", LB_FIELD_INT, LB_FIELD_ALWAYS),
     IN(lb_end, ms, "ms", LB_FIELD_INT, LB_FIELD_ALWAYS),
+    IN(lb_end, kinds, "kinds", LB_FIELD_OBJECT, 0, .fields = lb_killed_fields),
+    IN(lb_end, shared, "shared", LB_FIELD_INT, 0),
     { 0 },
 };
 

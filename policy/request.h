@@ -32,6 +32,8 @@ struct lb_end {
     char *by;
     int64_t at;
     int64_t killed, left, ms;
+    struct lb_killed kinds;
+    int64_t shared;
 };
 
 /* What runs, where the access is for no login but for a reviewed script. */

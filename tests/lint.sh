@@ -53,10 +53,14 @@ only ctl '(policy|lockboxd/proto|lockboxd/ctl)/.*|lockboxd/(policy_files|people)
 never ctl 'systemd/|sqlite3|curl/|security/' lockboxd/ctl/*.[ch]
 
 # What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
-for room in store journal systemd reaper sessions terminals people signer scripts output; do
+for room in store journal systemd footprint freezer reaper sessions terminals people signer scripts output; do
     [ -e "lockboxd/$room.c" ] || continue
     more=
-    [ "$room" = journal ] && more='|store'
+    case $room in
+    journal) more='|store' ;;
+    freezer) more='|footprint' ;;
+    reaper) more='|footprint|freezer' ;;
+    esac
     only "$room" "(policy|lockboxd/proto)/.*|lockboxd/($room|chain|proc|clock|log$more)\\.h" "lockboxd/$room".[ch]
 done
 only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(chain|proc|clock|log|peer|answer|policy_files|read_text)\.h' \
@@ -64,7 +68,7 @@ only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(chain|proc|clock|l
     lockboxd/answer.[ch] lockboxd/policy_files.[ch]
 
 # The gate and its logic are called by the server, never the other way round.
-for room in gate recover effects reaped login launch decide rights; do
+for room in gate recover effects reaped thaw login launch decide rights; do
     includes lockboxd/$room.[ch] 2>/dev/null | grep -E ':lockboxd/(server|verbs|daemon|config|ctl/.*)\.h$' |
         complain "$room must not include this"
 done

@@ -188,7 +188,7 @@ const char *lb_show_duration(const json_t *request, char *buf);
 const char *lb_show_votes(const json_t *request, char *buf);
 
 /* "12 processes ended in 34 ms, nothing left"; "" while there is no receipt. Returns buf. */
-#define LB_SHOW_RECEIPT_MAX 128
+#define LB_SHOW_RECEIPT_MAX 320
 const char *lb_show_receipt(const json_t *request, char *buf);
 
 /* All of it, a line a fact. enum lb_exit. */

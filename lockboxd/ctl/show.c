@@ -139,18 +139,56 @@ const char *lb_show_votes(const json_t *request, char *buf)
     return buf;
 }
 
+/* " (12 session, 3 user service)": of which kinds, as far as there were any. */
+static void put_kinds(FILE *out, const json_t *kinds)
+{
+    static const struct { const char *key, *label; } rows[] = {
+        { "session", "session" },
+        { "scope", "escaped" },
+        { "service", "user service" },
+        { "connection", "connection" },
+        { "other", "elsewhere" },
+    };
+    const char *before = " (";
+
+    for (size_t i = 0; i < LB_ELEMENTS(rows); i++) {
+        int64_t n = lb_ctl_int(kinds, rows[i].key);
+
+        if (n == 0)
+            continue;
+        fprintf(out, "%s%" PRId64 " %s", before, n, rows[i].label);
+        before = ", ";
+    }
+    if (*before == ',')
+        fputc(')', out);
+}
+
+static void put_receipt(FILE *out, const json_t *end)
+{
+    int64_t killed = lb_ctl_int(end, "killed"), shared = lb_ctl_int(end, "shared");
+
+    fprintf(out, "%" PRId64 " process%s ended in %" PRId64 " ms", killed, killed == 1 ? "" : "es", lb_ctl_int(end, "ms"));
+    put_kinds(out, json_object_get(end, "kinds"));
+    if (shared == 0)
+        fputs(", nothing left", out);
+    else
+        fprintf(out, ", nothing surely its own left; %" PRId64 " cannot be told from another engineer's", shared);
+}
+
 const char *lb_show_receipt(const json_t *request, char *buf)
 {
     const json_t *end = json_object_get(request, "end");
-    int64_t killed = lb_ctl_int(end, "killed"), left = lb_ctl_int(end, "left");
+    int64_t left = lb_ctl_int(end, "left");
+    FILE *out = fmemopen(buf, LB_SHOW_RECEIPT_MAX, "w");
 
+    *buf = '\0';
+    if (!out)
+        return buf;
     if (is_in(request, "ending") && left)
-        snprintf(buf, LB_SHOW_RECEIPT_MAX, "%" PRId64 " processes do not end; lockboxd goes on trying", left);
+        fprintf(out, "%" PRId64 " processes do not end; lockboxd goes on trying", left);
     else if (end && is_in(request, "completed ended revoked"))
-        snprintf(buf, LB_SHOW_RECEIPT_MAX, "%" PRId64 " process%s ended in %" PRId64 " ms, nothing left", killed,
-                 killed == 1 ? "" : "es", lb_ctl_int(end, "ms"));
-    else
-        *buf = '\0';
+        put_receipt(out, end);
+    fclose(out);
     return buf;
 }
 

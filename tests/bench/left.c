@@ -10,12 +10,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lockboxd/proc.h"
 #include "tests/bench/bench.h"
 
-#define MOST 4096
+#define MOST 16384
 
 struct watch {
     uid_t uid;
@@ -61,9 +62,10 @@ static void await(const struct watch *w)
 int main(int argc, char *argv[])
 {
     static struct watch w;
+    struct rlimit files = { MOST + 64, MOST + 64 };
     int64_t last = 0;
 
-    bench_need(argc == 2, "usage");
+    bench_need(argc == 2 && setrlimit(RLIMIT_NOFILE, &files) == 0, "usage");
     w.uid = (uid_t)atoi(argv[1]);
     look(&w);
     printf("watching %lu\n", (unsigned long)w.n);

@@ -16,7 +16,7 @@ REQUEST_KEYS = {
     "not_after", "closed_at", "previous", "extends", "approvals", "messages", "sessions", "units", "end",
 }
 APPROVAL_KEYS = {"approver", "role", "stage", "decision", "evidence", "at", "note"}
-END_KEYS = {"reason", "by", "at", "killed", "left", "ms"}
+END_KEYS = {"reason", "by", "at", "killed", "left", "ms", "kinds"}
 
 
 def whole_story(box):

@@ -27,6 +27,7 @@ static inline struct lb_event sample_event(int kind, int64_t after)
         .rule = "20-vendor.policy", .duration = 4 * HOUR, .entitled = root, .approver = "bob", .role = "customer",
         .stage = "customer", .evidence = "host", .from = "bob", .session = 12, .pid = 4001, .pid_started = 88000,
         .by = "bob", .warning = 15 * MINUTE, .left_usec = HOUR, .killed = 3, .ms = 9,
+        .kinds = { .session = 2, .connection = 1 },
         .grant = kind == LB_EVENT_PREAPPROVED ? "GRNT-0001" : NULL,
         .extends = kind == LB_EVENT_ADDED ? "MORE-0001" : NULL,
         .script = kind == LB_EVENT_SCRIPT_STARTED || kind == LB_EVENT_SCRIPT_ENDED ? "check.sh" : NULL,

@@ -152,7 +152,10 @@ static void test_receipt_says_its_zeroes(void **state)
 
     (void)state;
     assert_says(&e, "Access of eng@vendor.example on root is revoked: 3 processes ended in 9 ms, 0 left.");
-    e.killed = e.ms = 0;
+    e.shared = 2;
+    assert_says(&e, "Access of eng@vendor.example on root is revoked: 3 processes ended in 9 ms, 0 left, 2 cannot be told "
+                    "from another engineer's.");
+    e.killed = e.ms = e.shared = 0;
     assert_says(&e, "Access of eng@vendor.example on root is revoked: 0 processes ended in 0 ms, 0 left.");
 }
 

@@ -95,6 +95,18 @@ static void test_an_emergency_stands_out(void **state)
            LINES("Emergency", "acknowledge "));
 }
 
+#define ENDED(end) REQUEST("ended", "approval", ALICE ",\"end\":{\"killed\":17,\"ms\":23,\"left\":0," end "}")
+
+static void test_the_receipt_by_kind(void **state)
+{
+    (void)state;
+    expect(ENDED("\"kinds\":{\"session\":12,\"service\":3,\"connection\":2}"),
+           LINES("Receipt: 17 processes ended in 23 ms (12 session, 3 user service, 2 connection), nothing left"), NONE);
+    expect(ENDED("\"kinds\":{\"scope\":16,\"other\":1},\"shared\":4"),
+           LINES("Receipt: 17 processes ended in 23 ms (16 escaped, 1 elsewhere), nothing surely its own left; "
+                 "4 cannot be told from another engineer's"), LINES("nothing left"));
+}
+
 static void test_a_window_has_no_engineer(void **state)
 {
     (void)state;
@@ -123,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whose_turn_it_is),
         cmocka_unit_test(test_an_emergency_stands_out),
+        cmocka_unit_test(test_the_receipt_by_kind),
         cmocka_unit_test(test_a_window_has_no_engineer),
         cmocka_unit_test(test_links),
     };
