@@ -8,6 +8,7 @@
 #include "lockboxd/clock.h"
 #include "lockboxd/people.h"
 #include "lockboxd/proc.h"
+#include "lockboxd/refusals.h"
 #include "lockboxd/rights.h"
 #include "policy/text.h"
 
@@ -112,6 +113,18 @@ static void decide(struct lb_attempt *a)
     a->verdict = lb_rules_decide(a->gate->policy, &facts);
 }
 
+/* Several names of one uid are one account, by the name that the host gives to the uid: else a second name would be a
+ * way round what is in use, pending or not acknowledged. What no reader could tell from another name is no account. */
+static int find_account(struct lb_attempt *a)
+{
+    LB_FREE char *asked = NULL;
+    int r = lb_people_account(a->login->account, &asked, &a->uid, &a->gid);
+
+    if (r == 0)
+        r = lb_people_account_of(a->uid, &a->account, NULL);
+    return r == 0 && !lb_text_is_clean(a->account, LB_NAME_MAX) ? -ENOENT : r;
+}
+
 /* Learns all there is to know. -ENOENT: no such account. */
 int lb_attempt_fill(struct lb_attempt *a, struct lb_gate *g, const struct lb_peer *peer, const struct lb_login *l)
 {
@@ -120,7 +133,7 @@ int lb_attempt_fill(struct lb_attempt *a, struct lb_gate *g, const struct lb_pee
     *a = (struct lb_attempt){ .gate = g, .peer = peer, .login = l };
     if (lb_gate_problem(g))
         return -EIO;
-    r = lb_people_account(l->account, &a->account, &a->uid, &a->gid);
+    r = find_account(a);
     if (r < 0)
         return r;
     a->rhost = lb_text_clean(l->rhost, LB_NAME_MAX);
@@ -164,13 +177,13 @@ int lb_attempt_refuse(const struct lb_attempt *a, struct lb_answer *ret, const c
     if (vasprintf(&text, format, args) < 0)
         text = NULL;
     va_end(args);
-    e.account = lb_dup(a->account ? a->account : a->login->account);
+    e.account = lb_text_clean(a->account ? a->account : a->login->account, LB_NAME_MAX);
     e.engineer = lb_dup(a->identity.engineer ? a->identity.engineer : LB_ENGINEER_UNPROVEN);
     e.service = lb_text_clean(a->login->service, LB_NAME_MAX);
     e.scope = lb_text_clean(a->login->scope, LB_NAME_MAX);
     e.rhost = lb_dup(a->rhost);
     e.note = lb_dup(text);
-    lb_gate_note(a->gate, &e);
+    lb_refusals_note(a->gate, &e);
     lb_answer_say(ret, LB_ANSWER_DENIED, "%s", text ? text : "Refused.");
     return 0;
 }

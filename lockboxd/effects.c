@@ -12,6 +12,7 @@
 #include "lockboxd/terminals.h"
 #include "policy/base.h"
 #include "policy/span.h"
+#include "policy/text.h"
 
 /* PID 1 comes after us, so that it acts only where we do not. */
 #define PID1_SLACK (2 * LB_USEC_PER_SEC)
@@ -28,6 +29,17 @@ static void tell_people(const struct lb_live *live, char *const *people, const c
     }
 }
 
+/* Who decides by this line alone is told that it may not say what it seems to. */
+static const char *careful(const struct lb_request *r)
+{
+    const char *const read_closely[] = { r->engineer, r->account, r->ticket, r->reason };
+
+    for (size_t i = 0; i < LB_ELEMENTS(read_closely); i++)
+        if (lb_text_is_confusable(read_closely[i]))
+            return " Careful: it mixes alphabets.";
+    return "";
+}
+
 static void effect_notify(struct lb_live *live)
 {
     const struct lb_request *r = live->request;
@@ -35,11 +47,11 @@ static void effect_notify(struct lb_live *live)
     LB_FREE char *text = NULL;
     char span[LB_SPAN_MAX];
 
-    if (asprintf(&text, "lockbox: %s %s %s@%s for %s%s%s%s%s. %s: lockboxctl show %s", r->engineer,
+    if (asprintf(&text, "lockbox: %s %s %s@%s for %s%s%s%s%s.%s %s: lockboxctl show %s", r->engineer,
                  emergency ? "declared an EMERGENCY and is let in to" : "asks for access to", r->account, r->host,
                  lb_span_format(r->duration, span, sizeof(span)), r->ticket ? ", ticket " : "",
                  r->ticket ? r->ticket : "", r->reason ? ": " : "", r->reason ? r->reason : "",
-                 emergency ? "Look" : "Decide", r->id) < 0) {
+                 careful(r), emergency ? "Look" : "Decide", r->id) < 0) {
         text = NULL;
         return;
     }

@@ -66,6 +66,8 @@ struct lb_gate {
     struct lb_list unsaved;     /* struct lb_event: of closed doors, that the disk has not taken yet (unsaved.h) */
     int64_t unsaved_first;      /* the number of the first of them */
     sd_event_source *retry;
+    struct lb_list refusals;    /* of the window that refusals_end ends (refusals.h) */
+    sd_event_source *refusals_end;
     /* Called after each commit with the last seq. */
     void (*committed)(void *userdata, int64_t seq);
     void *userdata;

@@ -35,13 +35,16 @@ static const char *check_words(const struct lb_terms *t, const char *ticket, con
     return NULL;
 }
 
-/* The time asked for, never more than the rule allows; then *ret_asked is what was asked. False for what is not a
- * time. */
+/* The time asked for, never more than the rule allows; then *ret_asked is what was asked: for ever, where it is more than
+ * can be counted. False for what is not a time. */
 static bool read_duration(const struct lb_terms *t, const char *text, int64_t *ret, int64_t *ret_asked)
 {
     int64_t asked = t->duration;
+    int r = text && *text ? lb_span_parse(text, &asked) : 0;
 
-    if (text && *text && (lb_span_parse(text, &asked) < 0 || asked <= 0))
+    if (r == -ERANGE)
+        asked = LB_NEVER;
+    else if (r < 0 || asked <= 0)
         return false;
     *ret_asked = asked > t->max_duration ? asked : 0;
     *ret = *ret_asked ? t->max_duration : asked;

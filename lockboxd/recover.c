@@ -10,6 +10,7 @@
 #include "lockboxd/log.h"
 #include "lockboxd/policy_files.h"
 #include "lockboxd/read_text.h"
+#include "lockboxd/refusals.h"
 #include "lockboxd/rights.h"
 #include "lockboxd/scripts.h"
 #include "lockboxd/unsaved.h"
@@ -61,6 +62,7 @@ struct lb_gate *lb_gate_free(struct lb_gate *g)
         lb_event_clear(&unsaved[i]);
     free(g->unsaved.items);
     sd_event_source_disable_unref(g->retry);
+    lb_refusals_clear(g);
     if (g->journal)
         lb_journal_stop(g->journal, 0);
     lb_sessions_free(g->sessions);
@@ -336,6 +338,7 @@ void lb_gate_stop(struct lb_gate *g)
 
     if (!g->store)
         return;
+    lb_refusals_flush(g);
     lb_gate_note(g, &e);
     lb_store_set_journal_position(g->store, lb_journal_stop(g->journal, STOP_PATIENCE));
     g->journal = NULL;

@@ -175,6 +175,16 @@ int lb_rights_read(struct lb_gate *g, const struct lb_person *p, const struct lb
     return answer ? answer : is_entitled_at(g, p->name, r, LB_STAGE_INTERNAL);
 }
 
+bool lb_rights_reads_own_only(const struct lb_gate *g, const struct lb_person *p, const char **ret_account,
+                              const char **ret_engineer)
+{
+    if (p->root || p->auditor || (!p->from && is_approver(g, p->name) != 0))
+        return false;
+    *ret_account = p->from ? p->from->request->account : p->account;
+    *ret_engineer = p->from ? p->from->request->engineer : LB_ENGINEER_UNPROVEN;
+    return true;
+}
+
 /* Jobs of cron and at have an audit session, too; only a login's is a scope of logind's. */
 static bool is_login(const struct lb_peer *peer)
 {

@@ -26,6 +26,10 @@ void lb_person_clear(struct lb_person *p);
 int lb_rights_own(const struct lb_person *p, const struct lb_request *r);
 int lb_rights_read(struct lb_gate *gate, const struct lb_person *p, const struct lb_request *r);
 
+/* Whether he may read no others but his own; then *ret_account and *ret_engineer (borrowed) are whose those are. */
+bool lb_rights_reads_own_only(const struct lb_gate *gate, const struct lb_person *p, const char **ret_account,
+                              const char **ret_engineer);
+
 /* Where a request stands with those who decide. */
 enum lb_stage { LB_STAGE_NONE, LB_STAGE_INTERNAL, LB_STAGE_CUSTOMER };
 extern const char *const lb_stage_names[]; /* "", "internal", "customer" */

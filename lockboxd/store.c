@@ -13,6 +13,9 @@
 /* Raised when the meaning of the `requests` table changes: it is then made again from the log. */
 #define PROJECTION_VERSION 2
 
+/* Bytes of a log that is read whole at each start, in a tenth of a second or so. */
+#define CHECKED_MAX (64 * 1024 * 1024)
+
 struct lb_store {
     sqlite3 *db;
     sqlite3_stmt *insert_event, *insert_request, *update_request, *set_meta;
@@ -32,6 +35,7 @@ static const char schema[] =
     " account TEXT, engineer TEXT, ticket TEXT, requested_at INTEGER NOT NULL, closed_at INTEGER,"
     " unseen INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;" /* unseen: an emergency that nobody has acknowledged */
     "CREATE INDEX IF NOT EXISTS requests_open ON requests (requested_at) WHERE open;"
+    "CREATE INDEX IF NOT EXISTS requests_by_end ON requests (closed_at) WHERE closed_at IS NOT NULL;"
     "CREATE INDEX IF NOT EXISTS requests_by_time ON requests (requested_at);"
     "CREATE INDEX IF NOT EXISTS requests_unseen ON requests (account) WHERE unseen;"
     "CREATE INDEX IF NOT EXISTS requests_by_engineer ON requests (account, engineer, requested_at);";
@@ -228,12 +232,22 @@ static int find_last(struct lb_store *s)
     return error_of(s->db, step);
 }
 
+/* A log of years is not read as a whole while every gated login waits: there damage is found where it is met. */
 static int check_integrity(struct lb_store *s)
 {
     LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(s, "PRAGMA quick_check(1)", &st);
+    LB_CLEANUP(finalizep) sqlite3_stmt *pages = NULL;
+    int r = prepare(s, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size", &pages);
     int step;
 
+    if (r < 0)
+        return r;
+    step = sqlite3_step(pages);
+    if (step != SQLITE_ROW)
+        return error_of(s->db, step);
+    if (sqlite3_column_int64(pages, 0) > CHECKED_MAX)
+        return 0;
+    r = prepare(s, "PRAGMA quick_check(1)", &st);
     if (r < 0)
         return r;
     step = sqlite3_step(st);
@@ -500,7 +514,7 @@ int lb_store_events(struct lb_store *s, int64_t since, const char *request, int6
 int lb_store_unseen(struct lb_store *s, const char *account, char **ret)
 {
     LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(s, "SELECT id FROM requests WHERE unseen AND account = ?", &st), step;
+    int r = prepare(s, "SELECT id FROM requests INDEXED BY requests_unseen WHERE unseen AND account = ?", &st), step;
 
     if (r < 0)
         return r;
@@ -525,10 +539,10 @@ int64_t lb_store_from_end(struct lb_store *s, const char *request, int64_t n)
     return sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 1;
 }
 
-/* One WHERE for all filters: a parameter that is NULL asks nothing. What an index serves stands before it: the open
- * requests, and what each login looks up, an engineer's on an account. */
+/* One WHERE for all filters: a text that is NULL asks nothing. Which index serves it is said, for SQLite knows nothing
+ * of how few are open beside how many: those, what each login looks up, an engineer's on an account, and a time. */
 #define LIST_WHERE \
-    " AND (?1 IS NULL OR requested_at >= ?1) AND (?2 IS NULL OR requested_at < ?2)" \
+    " AND requested_at >= ?1 AND requested_at < ?2" \
     " AND (?3 IS NULL OR open OR closed_at >= ?3) AND (?4 IS NULL OR account = ?4)" \
     " AND (?5 IS NULL OR engineer = ?5) AND (?6 IS NULL OR ticket = ?6) AND (?7 IS NULL OR state = ?7)" \
     " ORDER BY requested_at DESC, id LIMIT ?8"
@@ -536,18 +550,21 @@ int64_t lb_store_from_end(struct lb_store *s, const char *request, int64_t n)
 int lb_store_list(struct lb_store *s, const struct lb_store_filter *f, lb_store_id *row, void *userdata)
 {
     LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    const int64_t times[] = { f->since, f->until, f->recent };
     const char *texts[] = { f->account, f->engineer, f->ticket, f->state };
     bool one = f->account && f->engineer;
-    int r = prepare(s, f->open_only ? "SELECT id FROM requests WHERE open" LIST_WHERE
-                       : one ? "SELECT id FROM requests WHERE account = ?4 AND engineer = ?5" LIST_WHERE
-                             : "SELECT id FROM requests WHERE 1" LIST_WHERE, &st);
+    int r = prepare(s, f->open_only ? "SELECT id FROM requests INDEXED BY requests_open WHERE open" LIST_WHERE
+                       : one ? "SELECT id FROM requests INDEXED BY requests_by_engineer"
+                               " WHERE account = ?4 AND engineer = ?5" LIST_WHERE
+                       : f->recent ? "SELECT id FROM requests WHERE id IN (SELECT id FROM requests WHERE open UNION ALL"
+                                     " SELECT id FROM requests WHERE closed_at >= ?3)" LIST_WHERE
+                                   : "SELECT id FROM requests INDEXED BY requests_by_time WHERE 1" LIST_WHERE, &st);
 
     if (r < 0)
         return r;
-    for (size_t i = 0; i < LB_ELEMENTS(times); i++)
-        if (times[i])
-            sqlite3_bind_int64(st, 1 + (int)i, times[i]);
+    sqlite3_bind_int64(st, 1, f->since ? f->since : INT64_MIN);
+    sqlite3_bind_int64(st, 2, f->until ? f->until : INT64_MAX);
+    if (f->recent)
+        sqlite3_bind_int64(st, 3, f->recent);
     for (size_t i = 0; i < LB_ELEMENTS(texts); i++)
         if (texts[i])
             bind_text(st, 4 + (int)i, texts[i]);

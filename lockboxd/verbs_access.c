@@ -94,6 +94,15 @@ static const struct which {
     { "all", false, false, LB_STATE_REVIEW, LB_STATE_UNDECIDABLE },
 };
 
+/* A slip would otherwise be an empty list. */
+static bool is_state(const char *name)
+{
+    for (int i = LB_STATE_NONE + 1; i < LB_STATE_MAX_; i++)
+        if (lb_streq(lb_state_names[i], name))
+            return true;
+    return false;
+}
+
 struct listing {
     struct lb_gate *gate;
     const struct lb_person *person;
@@ -115,6 +124,21 @@ static int list_row(void *userdata, const char *id)
     return json_array_size(l->array) >= LIST_MAX;
 }
 
+/* An engineer is not led past everybody's old requests to his own. False if he asked for another's, of which he sees
+ * none. */
+static bool narrow(const struct lb_gate *g, const struct lb_person *p, struct lb_store_filter *f)
+{
+    const char *account, *engineer;
+
+    if (!lb_rights_reads_own_only(g, p, &account, &engineer))
+        return true;
+    if ((f->account && !lb_streq(f->account, account)) || (f->engineer && !lb_streq(f->engineer, engineer)))
+        return false;
+    f->account = account;
+    f->engineer = engineer;
+    return true;
+}
+
 static void verb_list(struct lb_conn *c, void *parameters)
 {
     LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
@@ -122,13 +146,15 @@ static void verb_list(struct lb_conn *c, void *parameters)
     struct listing listing = { c->server->gate, &person, NULL, NULL };
     struct lb_store_filter filter = { .since = p->since, .until = p->until, .account = p->account,
                                       .engineer = p->engineer, .ticket = p->ticket, .state = p->state };
-    int r;
+    struct lb_gate *g = c->server->gate;
+    int r = 0;
 
     for (size_t i = 0; i < LB_ELEMENTS(whiches); i++)
         if (lb_streq(whiches[i].name, p->which))
             listing.which = &whiches[i];
-    if (!listing.which) {
-        lb_call_error(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "which"));
+    if (!listing.which || (p->state && !is_state(p->state))) {
+        lb_call_error(c, "org.varlink.service.InvalidParameter",
+                      json_pack("{ss}", "parameter", listing.which ? "state" : "which"));
         return;
     }
     if (!find_person(c, &person))
@@ -136,7 +162,10 @@ static void verb_list(struct lb_conn *c, void *parameters)
     filter.open_only = listing.which->open_only;
     filter.recent = listing.which->recent ? lb_clock_now().wall - RECENT : 0;
     listing.array = json_array();
-    r = c->server->gate->store ? lb_store_list(c->server->gate->store, &filter, list_row, &listing) : -EIO;
+    if (!g->store)
+        r = -EIO;
+    else if (narrow(g, &person, &filter))
+        r = lb_store_list(g->store, &filter, list_row, &listing);
     if (r >= 0) {
         lb_call_reply(c, json_pack("{so}", "requests", listing.array));
         return;

@@ -129,7 +129,7 @@ const struct lb_event_class lb_event_classes[LB_EVENT_MAX_] = {
     [LB_EVENT_ACKNOWLEDGED] = { "f5459862faaf4d5baa3e82658b8aea81", NOTICE,
         "{approver} has seen the emergency access of " WHO "[: {note}]." },
     [LB_EVENT_REFUSED] = { "a4340cbf15b44c67be1ee2645803654a", WARNING,
-        "Login of " WHO " by {service}[ from {rhost}] refused: {note}" },
+        "Login[ of {engineer}] on {account}[ by {service}][ from {rhost}] refused: {note}" },
     [LB_EVENT_ILLEGAL] = { "bc8e7cb010f94d1683f639056450e39d", WARNING,
         "Refused, nothing changed: {note}[ (by {by})]" },
     [LB_EVENT_STARTED] = { "e5dcc5def18f474196930efb9ca396fe", NOTICE, "The gatekeeper of {host} started[: {note}]." },

@@ -14,13 +14,14 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests" / "system"))
 
 from appliance import wait_for  # noqa: E402  (found through the line above)
-from lockbox import Box  # noqa: E402
+from lockbox import STATE, UNITS, Box  # noqa: E402
 
 TOOLS = "/usr/local/bench"
 STACKS = "/etc/bench"
@@ -28,6 +29,10 @@ LOGIN_SOCKET = "/run/lockbox/login.socket"
 
 TRANSACTIONS, LOGINS, WAITERS, WOKEN = 2000, 300, 10000, 100
 ENDS = {1: 15, 200: 15, 5000: 5}  # how many processes end how often
+
+OLD = 1000000
+LISTS = {"start": "start of the store", "pending": "list --pending", "recent": "list --recent",
+         "one": "an engineer's last ten, as each request asks", "newest": "the newest ten"}
 
 POLICY = """[Rule]
 Action=require-approval
@@ -247,6 +252,29 @@ def bench_waiters(box, table, decider):
     table.row("approve → that one woken", woken, "ms", 2)
 
 
+def bench_lists(box, table):
+    """The store alone, and a daemon that has it."""
+    table.section(f"{OLD:,} old requests, beside none")
+    found = {n: samples(box.run(f"{TOOLS}/list", "/var/lib", n, timeout=600).stdout) for n in (0, OLD)}
+    for name, what in LISTS.items():
+        table.row(f"{what}, none", found[0][name], "µs")
+        table.row(f"{what}, {OLD:,}", found[OLD][name], "µs", 2 * median(found[0][name]) + 500)
+    box.systemctl("stop", *UNITS)
+    box.run(f"rm -rf {STATE}/lockbox.db*; mv /var/lib/{OLD}/lockbox.db* {STATE}/")
+    box.systemctl("start", *UNITS)
+    for what, user, *options in (("pending, root's", None, "--pending"), ("all, an engineer's", "eng2", "--all")):
+        box.ctl("list", *options, user=user)
+        took = [clocked(lambda: box.ctl("list", *options, user=user)) for _ in range(20)]
+        table.row(f"lockboxctl list {what}, with its process", took, "ms")
+
+
+def clocked(call):
+    """ms"""
+    began = time.monotonic()
+    call()
+    return (time.monotonic() - began) * 1000
+
+
 def machine():
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return f"{os.cpu_count()} × {model[1] if model else os.uname().machine}, Linux {os.uname().release}"
@@ -265,6 +293,7 @@ def main():
         for processes in ENDS:
             bench_end(box, table, decider, processes)
         bench_waiters(box, table, decider)
+        bench_lists(box, table)
     print(f"\n{'All aims are met.' if not table.missed else f'{table.missed} missed.'}")
 
 

@@ -182,8 +182,9 @@ def test_questions_and_answers(box, bob):
 # --- more time ---------------------------------------------------------------------------------------------------------
 
 
-def test_more_time(box, bob):
+def test_more_time(every_box):
     """`extend` goes through the same approval and moves the end; the session goes on."""
+    box, bob = every_box, Person(every_box)
     box.policy(RULE + "[Access]\nDuration=1h\nMaxDuration=4h\nWarn=\n")
     eng = Engineer(box)
     access = eng.enter(bob)
@@ -275,8 +276,9 @@ def open_window(box, bob, *options):
     return next(r["id"] for r in requests(box) if r["basis"] == "preapproved")
 
 
-def test_a_window_needs_no_wait(box, bob):
+def test_a_window_needs_no_wait(every_box):
     """Inside a window the engineer's login needs no wait, and is still bound to its ticket."""
+    box, bob = every_box, Person(every_box)
     box.policy(RULE)
     window = open_window(box, bob)
     eng = Engineer(box).connect()
@@ -325,8 +327,9 @@ Type=tmpfs
 """
 
 
-def test_a_share_is_there_only_inside_the_access(box, bob):
+def test_a_share_is_there_only_inside_the_access(every_box):
     """Units= are started with the access and stopped with it, also when a process of the session holds them open."""
+    box, bob = every_box, Person(every_box)
     box.write("/etc/systemd/system/srv-share.mount", SHARE)
     box.systemctl("daemon-reload")
     box.policy(RULE + "[Access]\nUnits=srv-share.mount\n")
@@ -382,8 +385,9 @@ def test_a_unit_that_fails_is_told(box, bob):
 BREAK_GLASS = RULE + "[BreakGlass]\nAllow=yes\nDuration=30min\n"
 
 
-def test_an_emergency(box, bob):
+def test_an_emergency(every_box):
     """Access at once, told at the highest priority; the next request waits for an acknowledgement."""
+    box, bob = every_box, Person(every_box)
     box.policy(BREAK_GLASS)
     eng = Engineer(box)
     request = eng.request()

@@ -26,6 +26,7 @@
 #include "lockboxd/login.h"
 #include "lockboxd/policy_files.h"
 #include "lockboxd/proc.h"
+#include "lockboxd/refusals.h"
 #include "tests/unit/bad_disk.h"
 #include "tests/unit/directory.h"
 #include "tests/unit/fake_pid1.h"
@@ -737,6 +738,62 @@ static void test_clock_put_ahead(void **state)
     pass(f, 10 * LB_USEC_PER_SEC);
     assert_int_equal(f->gate->n_live, 0);
     assert_story("requested 1; approved 1; begun 1; time-over 1; ended 1; ");
+}
+
+/* Whatever waits or runs, whenever the clock is moved, with a restart or without: nothing outlives its true time. */
+static void test_jumps_never_extend(void **state)
+{
+    static const int64_t jumps[] = { -10 * YEAR, -24 * HOUR, -MINUTE, 0, MINUTE, 24 * HOUR, 10 * YEAR };
+    static const struct { int events[3]; int64_t span; } lives[] = {
+        { { LB_EVENT_REQUESTED }, 12 * HOUR },                                  /* ExpireAfter= */
+        { { LB_EVENT_REQUESTED, LB_EVENT_APPROVED }, 24 * HOUR },               /* UseBy= */
+        { { LB_EVENT_REQUESTED, LB_EVENT_APPROVED, LB_EVENT_BEGUN }, 4 * HOUR } /* Duration= */
+    };
+    struct fixture *f = *state;
+    char id[16];
+
+    for (size_t i = 0; i < LB_ELEMENTS(jumps) * LB_ELEMENTS(lives) * 2; i++) {
+        const int *events = lives[i / 2 % LB_ELEMENTS(lives)].events;
+        int64_t span = lives[i / 2 % LB_ELEMENTS(lives)].span, jump = jumps[i / 2 / LB_ELEMENTS(lives)];
+        struct lb_live *live;
+        struct lb_event e;
+
+        machine.jumped = 0;
+        snprintf(id, sizeof(id), "AAAA-AA%02zu", i);
+        e = new_event(events[0], id);
+        e.terms.starts = LB_STARTS_LOGIN; /* else a restart lets an approved one begin */
+        live = new_request(f, e);
+        for (size_t k = 1; k < 3 && events[k]; k++)
+            assert_int_equal(step(live, events[k]), 0);
+        pass(f, MINUTE);
+        machine.jumped = jump;
+        if (i % 2) {
+            go_down(f);
+            go_up(f);
+        }
+        pass_end(f, span - 2 * MINUTE);
+        assert_int_equal(f->gate->n_live, jump <= 0 ? 1 : 0); /* put back it is not shortened either */
+        pass_end(f, MINUTE);
+        assert_int_equal(f->gate->n_live, 0);
+    }
+}
+
+/* Of a flood the log has the first, and how many more there were. */
+static void test_refusals_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    int64_t before = lb_store_last(f->gate->store, NULL);
+
+    for (int round = 1; round <= 2; round++) {
+        for (int i = 0; i < 1000; i++) {
+            struct lb_event e = { .kind = LB_EVENT_REFUSED, .account = strdup("root"), .note = strdup("for a test") };
+
+            lb_refusals_note(f->gate, &e);
+        }
+        assert_int_equal(lb_store_last(f->gate->store, NULL), before + round * 21 - 1);
+        pass(f, 11 * MINUTE);
+        assert_int_equal(lb_store_last(f->gate->store, NULL), before + round * 21);
+    }
 }
 
 /* A deadline of zero, as of a clock that begins in 1970, is due and not absent. */
@@ -2115,6 +2172,8 @@ int main(void)
         TEST(test_warned_then_ended),
         TEST(test_clock_put_back),
         TEST(test_clock_put_ahead),
+        TEST(test_jumps_never_extend),
+        TEST(test_refusals_are_counted),
         TEST(test_zero_is_due),
         TEST(test_the_same_live_set_after_a_restart),
         TEST(test_what_should_have_ended_meanwhile),
