@@ -50,6 +50,16 @@ static const char *set_path(void *member, const char *value)
     return *value == '/' ? set_name(member, value) : "expected an absolute path";
 }
 
+static const char *set_unaccounted(void *member, const char *value)
+{
+    bool kill = strcmp(value, "kill") == 0;
+
+    if (!kill && strcmp(value, "alarm") != 0)
+        return "expected alarm or kill";
+    *(bool *)member = kill;
+    return NULL;
+}
+
 static const char *set_count(void *member, const char *value)
 {
     char *end;
@@ -84,7 +94,7 @@ static const struct row {
     { "Host", "Name", set_name, AT(host) },
     { "State", "Directory", set_path, AT(state_directory) },
     { "State", "Reserve", set_bytes, AT(reserve) },
-    { "Sessions", "Unaccounted", NULL, 0 },
+    { "Sessions", "Unaccounted", set_unaccounted, AT(kill_unaccounted) },
     { "Recordings", "Keep", NULL, 0 },
     { "Limits", "Connections", set_count, AT(limits.connections) },
     { "Limits", "PerUser", set_count, AT(limits.per_user) },

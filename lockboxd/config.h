@@ -8,6 +8,7 @@ struct lb_config {
     char *host;              /* [Host] Name=, default: the host's name */
     char *state_directory;   /* [State] Directory= */
     int64_t reserve;         /* [State] Reserve=, bytes */
+    bool kill_unaccounted;   /* [Sessions] Unaccounted=kill */
     struct lb_limits limits; /* [Limits] */
 };
 

@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "lockboxd/log.h"
+#include "lockboxd/unaccounted.h"
 #include "policy/base.h"
 
 struct daemon {
@@ -19,17 +20,19 @@ struct daemon {
     sd_event *event;
     struct lb_gate *gate;
     struct lb_server *server;
+    struct lb_unaccounted *unaccounted;
 };
 
 static void daemon_clear(struct daemon *d)
 {
+    lb_unaccounted_free(d->unaccounted);
     lb_server_free(d->server);
     lb_gate_free(d->gate);
     sd_event_unref(d->event);
     lb_config_clear(&d->config);
 }
 
-/* The settings anew: limits and reserve at once, the host's name and the directory at the next start. What is no good
+/* The settings anew: limits and Unaccounted= at once, the host's name and the directory at the next start. What is no good
  * changes nothing. */
 static void reload_config(struct daemon *d)
 {
@@ -43,6 +46,7 @@ static void reload_config(struct daemon *d)
         lb_log(LOG_ERR, "Settings refused, the last good ones stay in force: %s", error ? error : strerror(-r));
     if (r == 0) {
         d->config.limits = d->server->limits = config.limits;
+        d->config.kill_unaccounted = config.kill_unaccounted;
         free(LB_TAKE(d->gate->config_error));
     }
     lb_config_clear(&config);
@@ -214,6 +218,8 @@ static int start(struct daemon *d)
         return r;
     d->gate->config_error = LB_TAKE(error);
     r = lb_gate_start(d->gate); /* what should have ended is ended before anybody is let in */
+    if (r >= 0)
+        r = lb_unaccounted_new(d->gate, &d->config.kill_unaccounted, &d->unaccounted);
     if (r < 0)
         return r;
     d->server = lb_server_new(d->event, d->gate, &d->config.limits);

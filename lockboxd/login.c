@@ -53,10 +53,15 @@ static bool is_permitted_to_some(const struct lb_attempt *a)
     return false;
 }
 
-/* Somebody has access whom account cannot name yet: session will know and decide again. */
+/* Account cannot name him yet, and a rule permits whoever he is, or somebody has access: session will know and decide
+ * again. */
 static bool is_provisional(const struct lb_attempt *a, const struct lb_words *w)
 {
-    if (!w->silent || !lb_attempt_is_sshd(a) || a->identity.proof)
+    if (!lb_attempt_is_sshd(a) || a->identity.proof)
+        return false;
+    if (a->verdict.action == LB_ACTION_PERMIT)
+        return true;
+    if (!w->silent)
         return false;
     for (size_t i = 0; i < a->gate->n_live; i++) {
         const struct lb_request *r = a->gate->live[i]->request;
@@ -99,12 +104,12 @@ static int begin(const struct lb_attempt *a, const struct lb_words *w, struct lb
         lb_login_look(*ret_live, ret);
         return 0;
     }
-    if (a->verdict.action == LB_ACTION_PERMIT)
-        return lb_make_permitted(a, ret, ret_live);
     if (is_provisional(a, w)) {
         ret->verdict = LB_ANSWER_ALLOWED; /* without words: it is decided when the session opens */
         return 0;
     }
+    if (a->verdict.action == LB_ACTION_PERMIT)
+        return lb_make_permitted(a, ret, ret_live);
     if (lb_attempt_is_job(a))
         return lb_attempt_refuse(a, ret, "Jobs of %s run only while one engineer has access to it.", a->account);
     if (w->silent && is_inside(a))

@@ -111,6 +111,13 @@ int lb_proc_uid(pid_t pid, uid_t *ret)
     return 0;
 }
 
+int lb_proc_name(pid_t pid, char *ret, size_t size)
+{
+    ssize_t n = read_proc(pid, "comm", ret, size);
+
+    return n < 0 ? (int)n : 0;
+}
+
 int lb_proc_each(int (*row)(void *userdata, pid_t pid), void *userdata)
 {
     DIR *dir = opendir("/proc");

@@ -29,6 +29,9 @@ int lb_proc_cgroup(pid_t pid, char *ret, size_t size);
 /* The real uid. -ESRCH. */
 int lb_proc_uid(pid_t pid, uid_t *ret);
 
+/* What the process calls itself: at most 15 of any bytes. -ESRCH. */
+int lb_proc_name(pid_t pid, char *ret, size_t size);
+
 /* Calls row for each process there is, until it returns non-zero (handed on). */
 int lb_proc_each(int (*row)(void *userdata, pid_t pid), void *userdata);
 

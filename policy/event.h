@@ -56,6 +56,7 @@ enum lb_event_kind {
     /* the gate's own */
     LB_EVENT_REFUSED = LB_EVENT_REQUEST_MAX_, /* a gated login that got no request or did not fit its access */
     LB_EVENT_ILLEGAL,                         /* an event that the request's state does not allow */
+    LB_EVENT_UNACCOUNTED,                     /* processes of a gated account that no access covers */
     LB_EVENT_STARTED,
     LB_EVENT_STOPPING,
     LB_EVENT_POLICY_LOADED,

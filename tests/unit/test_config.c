@@ -120,6 +120,22 @@ static void test_sizes(void **state)
     }
 }
 
+static void test_unaccounted(void **state)
+{
+    static const struct { const char *text; bool kill; } values[] = {
+        { "", false }, { "[Sessions]\nUnaccounted=alarm\n", false }, { "[Sessions]\nUnaccounted=kill\n", true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(values); i++) {
+        LB_CLEANUP(lb_config_clear) struct lb_config c = { 0 };
+
+        put("lockboxd.conf", values[i].text);
+        load(&c);
+        assert_int_equal(c.kill_unaccounted, values[i].kill);
+    }
+}
+
 /* In name order, after the file itself, the last one wins; other files and hidden ones do not count. */
 static void test_drop_ins(void **state)
 {
@@ -171,7 +187,7 @@ static void test_suggestions(void **state)
 static void test_later_versions(void **state)
 {
     (void)state;
-    assert_mistake("[Sessions]\nUnaccounted=kill\n", "2: Unaccounted=kill: not supported by this version");
+    assert_mistake("[Sessions]\nUnaccounted=ignore\n", "2: Unaccounted=ignore: expected alarm or kill");
     assert_mistake("[Recordings]\nKeep=90d\n", "2: Keep=90d: not supported by this version");
 }
 
@@ -227,6 +243,7 @@ int main(void)
         TEST(test_defaults),
         TEST(test_every_key),
         TEST(test_sizes),
+        TEST(test_unaccounted),
         TEST(test_drop_ins),
         TEST(test_wrong_values),
         TEST(test_suggestions),
