@@ -114,6 +114,13 @@ check-system:
 	$(Q)$(stage)
 	$(Q)tests/system/run.sh pytest -q tests/system
 
+# What repeats too often for every day: each way in which something could outlive an access, twenty times.
+.PHONY: check-long
+check-long:
+	$(Q)tests/setup.sh test
+	$(Q)$(stage)
+	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_survivors.py
+
 .PHONY: check
 check:
 	$(Q)tests/check.sh
