@@ -37,6 +37,7 @@ policy_o := $(call objects,policy/*.c)
 proto_o  := $(call objects,lockboxd/proto/*.c)
 daemon_o := $(filter-out %/main.o,$(call objects,lockboxd/*.c)) $(OBJ)/lockboxd/interfaces.o
 ctl_o    := $(call objects,lockboxd/ctl/*.c)
+inspect_o := $(call objects,lockboxd/inspect/*.c)
 pam_o    := $(call objects,pam_lockbox/*.c) $(OBJ)/policy/fields.o $(OBJ)/lockboxd/proto/json.o \
             $(OBJ)/lockboxd/proto/varlink.o $(OBJ)/lockboxd/proto/client.o
 
@@ -49,7 +50,7 @@ pam_tests  := $(patsubst tests/pam/%.c,$(BUILD)/tests/pam/%,$(wildcard tests/pam
 
 .SECONDARY:
 .PHONY: all
-all: $(BUILD)/pam_lockbox.so $(BUILD)/lockboxd $(BUILD)/lockboxctl
+all: $(BUILD)/pam_lockbox.so $(BUILD)/lockboxd $(BUILD)/lockboxctl $(BUILD)/lockbox-inspect
 
 $(BUILD)/pam_lockbox.so: $(pam_o) pam_lockbox/pam_lockbox.map
 	$(call say,LD,$@)$(CC) -shared -o $@ $(pam_o) -Wl,--version-script=pam_lockbox/pam_lockbox.map \
@@ -60,6 +61,9 @@ $(BUILD)/lockboxd: $(OBJ)/lockboxd/main.o $(daemon_o) $(policy_o) $(proto_o)
 
 $(BUILD)/lockboxctl: $(ctl_o) $(OBJ)/lockboxd/policy_files.o $(OBJ)/lockboxd/people.o $(OBJ)/lockboxd/read_text.o \
                      $(policy_o) $(proto_o)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lcrypto $(jansson)
+
+$(BUILD)/lockbox-inspect: $(inspect_o) $(OBJ)/lockboxd/chain.o $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lcrypto $(jansson)
 
 $(OBJ)/%.o: %.c packaging/VERSION
@@ -80,7 +84,7 @@ $(OBJ)/lockboxd/interfaces.o: $(OBJ)/lockboxd/interfaces.c
 
 # --- tests -----------------------------------------------------------------------------------------------------------
 
-$(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(daemon_o) $(policy_o) $(proto_o) $(filter-out %/main.o,$(ctl_o))
+$(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(daemon_o) $(policy_o) $(proto_o) $(filter-out %/main.o,$(ctl_o) $(inspect_o))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l) -lcmocka -lpthread
 
@@ -148,6 +152,7 @@ install: all
 	$(call put,0755,$(BUILD)/pam_lockbox.so,$(pamdir)/pam_lockbox.so)
 	$(call put,0755,$(BUILD)/lockboxd,$(sbindir)/lockboxd)
 	$(call put,0755,$(BUILD)/lockboxctl,$(bindir)/lockboxctl)
+	$(call put,0755,$(BUILD)/lockbox-inspect,$(libexecdir)/lockbox/lockbox-inspect)
 	$(call put,0755,packaging/pam/pam-setup,$(libexecdir)/lockbox/pam-setup)
 	install -d '$(DESTDIR)$(libdir)/systemd/system'
 	for f in packaging/systemd/*.service packaging/systemd/*.socket; do \

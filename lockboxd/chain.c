@@ -22,12 +22,14 @@ int lb_chain_hash(const char *bytes, size_t n, char ret[static LB_HASH_MAX])
     return 0;
 }
 
-/* A receipt says its zeroes, and so does the end of a script. */
+/* A receipt says its zeroes, and so do the end of a script and the report. */
 static int set_receipt(json_t *object, const struct lb_event *e)
 {
     if (e->kind == LB_EVENT_SCRIPT_ENDED)
         return json_object_set_new(object, "exit_status", json_integer(e->exit_status)) |
                json_object_set_new(object, "bytes", json_integer(e->bytes));
+    if (e->kind == LB_EVENT_LEFT_BEHIND)
+        return json_object_set_new(object, "count", json_integer(e->count));
     if (e->kind != LB_EVENT_COMPLETED && e->kind != LB_EVENT_ENDED && e->kind != LB_EVENT_REVOKED)
         return 0;
     return json_object_set_new(object, "killed", json_integer(e->killed)) |

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "lockboxd/behind.h"
 #include "lockboxd/clock.h"
 #include "lockboxd/launch.h"
 #include "lockboxd/log.h"
@@ -224,7 +225,10 @@ static void receipt(struct lb_live *live)
 
 static void on_locked(void *userdata)
 {
-    receipt(userdata);
+    struct lb_live *live = userdata;
+
+    live->units = lb_units_free(live->units);
+    lb_behind_end(live, receipt);
 }
 
 /* A unit that another access has unlocked as well stays up as long as that one runs. */
@@ -257,7 +261,7 @@ void lb_effects_lock(struct lb_live *live)
     if (r < 0)
         on_unit_failed(live, units[0], false, strerror(-r));
     if (!live->units)
-        receipt(live);
+        lb_behind_end(live, receipt);
     lb_strings_free(ours);
 }
 
@@ -350,6 +354,7 @@ static const struct { unsigned bit; void (*run)(struct lb_live *live); } table[]
     { LB_EFFECT_WARN, effect_warn },
     { LB_EFFECT_NOTIFY, effect_notify },
     { LB_EFFECT_TELL, effect_tell },
+    { LB_EFFECT_LOOK, lb_behind_begin },
     { LB_EFFECT_UNLOCK, effect_unlock },
 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+#include "lockboxd/behind.h"
 #include "lockboxd/clock.h"
 #include "lockboxd/effects.h"
 #include "lockboxd/launch.h"
@@ -92,6 +93,7 @@ static void live_free(struct lb_live *live)
     lb_reaper_free(live->reaper);
     lb_units_free(live->units);
     lb_launch_free(live->launch);
+    lb_behind_free(live->behind);
     lb_request_free(live->request);
     free(live);
 }

@@ -21,6 +21,7 @@
 struct lb_gate;
 struct lb_live;
 struct lb_launch;
+struct lb_behind;
 
 /* Somebody who waits for a request to change: an unanswered call hangs here. `wake` may take the waiter away. */
 struct lb_waiter {
@@ -40,6 +41,7 @@ struct lb_live {
     struct lb_systemd_call *arming; /* PID 1 has not answered about its deadline yet */
     bool announce;                  /* the engineer is told of the end when it has */
     struct lb_launch *launch;    /* of a script that this daemon started (launch.h) */
+    struct lb_behind *behind;    /* what it changes on the host is being looked at */
     struct lb_waiter *waiters;
     int64_t changed; /* seq of the last event that woke who waits */
 };

@@ -307,6 +307,14 @@ int lb_login_open(struct lb_gate *g, const struct lb_peer *peer, const struct lb
     return r;
 }
 
+struct lb_live *lb_login_live(struct lb_gate *g, const struct lb_peer *peer)
+{
+    for (size_t i = 0; i < g->n_live; i++)
+        if (lb_request_session(g->live[i]->request, peer->pid, peer->started))
+            return g->live[i];
+    return NULL;
+}
+
 void lb_login_close(struct lb_gate *g, const struct lb_peer *peer)
 {
     for (size_t i = 0; i < g->n_live; i++) {

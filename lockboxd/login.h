@@ -33,6 +33,9 @@ void lb_login_look(struct lb_live *live, struct lb_answer *ret);
 int lb_login_open(struct lb_gate *gate, const struct lb_peer *peer, const struct lb_login *login,
                   struct lb_answer *ret);
 
+/* The request under which the peer leads an open session, or NULL. */
+struct lb_live *lb_login_live(struct lb_gate *gate, const struct lb_peer *peer);
+
 /* The session that the peer leads closes. */
 void lb_login_close(struct lb_gate *gate, const struct lb_peer *peer);
 

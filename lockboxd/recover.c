@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "lockboxd/behind.h"
 #include "lockboxd/clock.h"
 #include "lockboxd/effects.h"
 #include "lockboxd/launch.h"
@@ -302,6 +303,7 @@ static int replay(struct lb_gate *g)
     recover_live(g, &last);
     if (g->runtime_directory)
         lb_freezer_thaw_all(g->runtime_directory, NULL, NULL);
+    lb_behind_sweep(g);
     return 0;
 }
 

@@ -46,6 +46,7 @@ struct lb_conn {
     bool dead;
     /* Login.Wait */
     struct lb_waiter waiter;
+    json_t *held;  /* the answer to Login.Open, until the host has been looked at */
     bool waiting;  /* counted in n_waiting: from "waiting" on until it hangs up */
     /* Access.Run */
     struct lb_watcher watcher;

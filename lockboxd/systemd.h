@@ -67,6 +67,18 @@ int lb_systemd_run_new(struct lb_systemd *s, const struct lb_systemd_script *scr
 /* Has PID 1 end it; `ended` is told when that is so. -errno: it could not be asked. */
 int lb_systemd_run_stop(struct lb_systemd_run *run);
 struct lb_systemd_run *lb_systemd_run_free(struct lb_systemd_run *run); /* NULL is fine; returns NULL */
+/* What PID 1 runs for us, with other rights than ours and no more than these: a unit that is gone when it is done. */
+struct lb_systemd_task {
+    const char *unit, *description;
+    const char *const *commands[3]; /* each an argv that ends with NULL, run one after the other while they succeed */
+    const char *writable;           /* the one directory that it may write */
+    uint64_t capabilities;
+    int64_t timeout;                /* µs, then it is killed */
+};
+
+/* Starts it; the result is a job's. -errno: PID 1 could not be asked. */
+int lb_systemd_task_new(struct lb_systemd *s, const struct lb_systemd_task *task, lb_systemd_result *result, void *userdata,
+                   struct lb_systemd_job **ret);
 
 /* The account's user manager was killed on purpose: it need not stand as failed. */
 void lb_systemd_forgive(struct lb_systemd *s, int64_t uid);

@@ -25,6 +25,8 @@ static json_t *pack_request(const struct lb_request *r)
         json_object_set_new(json_object_get(j, "script"), "exit_status", json_integer(0));
     if (!r->end.reason)
         json_object_del(j, "end");
+    if (!r->left_behind.at)
+        json_object_del(j, "left_behind");
     if (r->terms.quorum > 1)
         json_object_set_new(j, "quorum", json_integer(r->terms.quorum));
     if (lb_state_is_waiting(r->state))
@@ -118,8 +120,12 @@ static int list_row(void *userdata, const char *id)
 
     if (read_request(l->gate, l->person, id, &r, &owned) < 0)
         return 0;
-    if (r->state >= l->which->from && r->state <= l->which->to)
-        json_array_append_new(l->array, pack_request(r));
+    if (r->state >= l->which->from && r->state <= l->which->to) {
+        json_t *request = pack_request(r);
+
+        json_object_del(json_object_get(request, "left_behind"), "changes"); /* long: for Get */
+        json_array_append_new(l->array, request);
+    }
     lb_request_free(owned);
     return json_array_size(l->array) >= LIST_MAX;
 }

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 
+#include "lockboxd/behind.h"
 #include "lockboxd/log.h"
 #include "lockboxd/login.h"
 #include "lockboxd/proc.h"
@@ -81,6 +82,8 @@ static void take_place(struct lb_conn *c, struct lb_answer *a)
 void lb_login_hang_up(struct lb_conn *c)
 {
     lb_gate_unpark(&c->waiter);
+    json_decref(c->held);
+    c->held = NULL;
     if (c->waiting)
         c->server->n_waiting--;
     c->waiting = false;
@@ -166,6 +169,30 @@ static bool ends_by_itself(const char *service)
     return lb_streq(service, "polkit-1") || lb_streq(service, "runuser") || lb_streq(service, "runuser-l");
 }
 
+static void on_looked(struct lb_waiter *w)
+{
+    struct lb_conn *c = (struct lb_conn *)((char *)w - offsetof(struct lb_conn, waiter));
+
+    if (lb_behind_holds(w->live))
+        return;
+    lb_gate_unpark(w);
+    lb_call_reply(c, LB_TAKE(c->held));
+}
+
+/* The session is open for the log already; its first command waits until there is a picture of the host without it. */
+static void reply_open(struct lb_conn *c, const struct lb_answer *a)
+{
+    struct lb_live *live = a->verdict == LB_ANSWER_ALLOWED ? lb_login_live(c->server->gate, &c->peer) : NULL;
+
+    if (!live || !lb_behind_holds(live)) {
+        lb_call_reply(c, pack(a));
+        return;
+    }
+    c->held = pack(a);
+    c->waiter.wake = on_looked;
+    lb_gate_park(live, &c->waiter);
+}
+
 static void verb_open(struct lb_conn *c, void *parameters)
 {
     LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
@@ -176,7 +203,7 @@ static void verb_open(struct lb_conn *c, void *parameters)
     if (r < 0)
         unavailable(c, r);
     else
-        lb_call_reply(c, pack(&a));
+        reply_open(c, &a);
     if ((r == 0 && a.verdict == LB_ANSWER_ALLOWED) || ends_by_itself(p->login.service))
         return;
     /* A failing session stage does not end a connection of sshd's; this does. */

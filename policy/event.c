@@ -43,6 +43,8 @@ const char *const lb_event_names[] = {
     [LB_EVENT_HANDED_BACK] = "handed-back",
     [LB_EVENT_STOPPED] = "stopped",
     [LB_EVENT_STUCK] = "stuck",
+    [LB_EVENT_LEFT_BEHIND] = "left-behind",
+    [LB_EVENT_NO_REPORT] = "no-report",
     [LB_EVENT_COMPLETED] = "completed",
     [LB_EVENT_ENDED] = "ended",
     [LB_EVENT_REVOKED] = "revoked",
@@ -124,6 +126,10 @@ const struct lb_event_class lb_event_classes[LB_EVENT_MAX_] = {
         "{by} stopped access of " WHO "[: {note}]; everything in its sessions ends now." },
     [LB_EVENT_STUCK] = { "2494e911b2ff40e58df02b60fe78bedc", ALERT,
         "Access of " WHO " is over but {left} of its processes will not end; trying on." },
+    [LB_EVENT_LEFT_BEHIND] = { "e1a725dc2aab44578a239b845eb80dc2", NOTICE,
+        "Left behind on {host} by access of " WHO ", or changed meanwhile: {count}[ ({note})]." },
+    [LB_EVENT_NO_REPORT] = { "f25be2481bc14b9cb0053cde8eea9bb3", WARNING,
+        "What access of " WHO " left behind on {host} is not known: {note}." },
     [LB_EVENT_COMPLETED] = { "5d71d70a837c40569084524809f88092", NOTICE, "Access of " WHO " is completed" RECEIPT },
     [LB_EVENT_ENDED] = { "7bf22899a1b5476f875ee3a43e62c219", NOTICE, "Access of " WHO " ended" RECEIPT },
     [LB_EVENT_REVOKED] = { "40ddc0a13c81438f95fdc4d22a177959", NOTICE, "Access of " WHO " is revoked" RECEIPT },
@@ -154,6 +160,10 @@ const struct lb_field lb_killed_fields[] = {
     { 0 },
 };
 
+#define CHANGE(member) { #member, LB_FIELD_STRING, offsetof(struct lb_change, member), .max = 1024 }
+
+const struct lb_field lb_change_fields[] = { CHANGE(kind), CHANGE(name), CHANGE(change), CHANGE(detail), { 0 } };
+
 const struct lb_field lb_event_fields[] = {
     { "event", LB_FIELD_ENUM, AT(kind), LB_FIELD_REQUIRED, .names = lb_event_names },
     { "seq", LB_FIELD_INT, AT(seq), LB_FIELD_REQUIRED },
@@ -178,6 +188,8 @@ const struct lb_field lb_event_fields[] = {
     STRING(by), SPAN(left_usec), SPAN(wait_usec), SPAN(warning), INT(killed), INT(left), INT(ms),
     { "kinds", LB_FIELD_OBJECT, AT(kinds), .fields = lb_killed_fields },
     INT(shared),
+    INT(count),
+    { "changes", LB_FIELD_LIST, AT(changes), .fields = lb_change_fields, .size = sizeof(struct lb_change) },
     { 0 },
 };
 

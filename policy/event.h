@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "policy/deadline.h"
+#include "policy/fields.h"
 #include "policy/terms.h"
 
 enum lb_event_kind {
@@ -47,6 +48,8 @@ enum lb_event_kind {
     LB_EVENT_HANDED_BACK,
     LB_EVENT_STOPPED,
     LB_EVENT_STUCK,
+    LB_EVENT_LEFT_BEHIND, /* what the access has changed on the host */
+    LB_EVENT_NO_REPORT,   /* … is not known */
     /* … and its receipts */
     LB_EVENT_COMPLETED,
     LB_EVENT_ENDED,
@@ -150,7 +153,20 @@ struct lb_event {
     int64_t killed, left, ms;
     struct lb_killed kinds;  /* of those killed */
     int64_t shared;          /* alive, outside of any session, and perhaps another engineer's on the same account */
+
+    /* LEFT_BEHIND: how many changes there are; of each kind the first ones, and a line that says how many more */
+    int64_t count;
+    struct lb_list changes;  /* struct lb_change */
 };
+
+/* Something on the host that is not what it was when the access began. All of it is text for a person. */
+struct lb_change {
+    char *kind;   /* "account", "unit" … */
+    char *name;   /* which one: an account's name, a path; none where it is about all of the kind */
+    char *change; /* "added", "removed", "changed"; "more": others are not listed; "unknown": could not be looked at */
+    char *detail;
+};
+extern const struct lb_field lb_change_fields[];
 
 extern const struct lb_field lb_event_fields[];
 extern const char *const lb_event_names[]; /* by enum lb_event_kind */

@@ -14,15 +14,16 @@
 #define DISARM LB_EFFECT_DISARM
 #define TELL LB_EFFECT_TELL
 #define UNLOCK LB_EFFECT_UNLOCK
+#define LOOK LB_EFFECT_LOOK
 #define TO(state, effects) { LB_STATE_##state, (effects) }
 
 const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = {
     [LB_STATE_NONE] = {
         [LB_EVENT_REVIEW] = TO(REVIEW, NOTIFY),
         [LB_EVENT_REQUESTED] = TO(PENDING, NOTIFY),
-        [LB_EVENT_PERMITTED] = TO(ACTIVE, ARM | UNLOCK),
+        [LB_EVENT_PERMITTED] = TO(ACTIVE, ARM | UNLOCK | LOOK),
         [LB_EVENT_GRANTED] = TO(APPROVED, 0),
-        [LB_EVENT_PREAPPROVED] = TO(ACTIVE, ARM | UNLOCK),
+        [LB_EVENT_PREAPPROVED] = TO(ACTIVE, ARM | UNLOCK | LOOK),
         [LB_EVENT_SCRIPT_STARTED] = TO(ACTIVE, ARM | UNLOCK),
     },
     [LB_STATE_REVIEW] = {
@@ -32,7 +33,7 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_WITHDRAWN] = TO(WITHDRAWN, CLOSING | WAKE),
         [LB_EVENT_UNDECIDABLE] = TO(UNDECIDABLE, CLOSING | WAKE),
         [LB_EVENT_MESSAGE] = TO(REVIEW, WAKE | TELL),
-        [LB_EVENT_EMERGENCY] = TO(ACTIVE, ARM | NOTIFY | WAKE | UNLOCK),
+        [LB_EVENT_EMERGENCY] = TO(ACTIVE, ARM | NOTIFY | WAKE | UNLOCK | LOOK),
         [LB_EVENT_REBOOTED] = TO(REVIEW, 0),
     },
     [LB_STATE_PENDING] = {
@@ -43,11 +44,11 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_WITHDRAWN] = TO(WITHDRAWN, CLOSING | WAKE),
         [LB_EVENT_UNDECIDABLE] = TO(UNDECIDABLE, CLOSING | WAKE),
         [LB_EVENT_MESSAGE] = TO(PENDING, WAKE | TELL),
-        [LB_EVENT_EMERGENCY] = TO(ACTIVE, ARM | NOTIFY | WAKE | UNLOCK),
+        [LB_EVENT_EMERGENCY] = TO(ACTIVE, ARM | NOTIFY | WAKE | UNLOCK | LOOK),
         [LB_EVENT_REBOOTED] = TO(PENDING, 0),
     },
     [LB_STATE_APPROVED] = {
-        [LB_EVENT_BEGUN] = TO(ACTIVE, ARM | WAKE | UNLOCK),
+        [LB_EVENT_BEGUN] = TO(ACTIVE, ARM | WAKE | UNLOCK | LOOK),
         [LB_EVENT_LAPSED] = TO(LAPSED, CLOSING | WAKE),
         [LB_EVENT_ADDED] = TO(COMPLETED, 0),
         [LB_EVENT_WITHDRAWN] = TO(WITHDRAWN, CLOSING | WAKE),
@@ -85,6 +86,8 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
     [LB_STATE_ENDING] = {
         [LB_EVENT_CLOSED] = TO(ENDING, CLOSING),
         [LB_EVENT_STUCK] = TO(ENDING, CLOSING),
+        [LB_EVENT_LEFT_BEHIND] = TO(ENDING, CLOSING),
+        [LB_EVENT_NO_REPORT] = TO(ENDING, CLOSING),
         [LB_EVENT_UNIT_FAILED] = TO(ENDING, CLOSING | TELL),
         [LB_EVENT_SCRIPT_ENDED] = TO(ENDING, CLOSING),
         [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | REAP),
@@ -371,6 +374,19 @@ static int on_receipt(struct lb_request *r, const struct lb_event *e)
     return on_stuck(r, e);
 }
 
+static int on_left_behind(struct lb_request *r, const struct lb_event *e)
+{
+    const struct lb_left_behind report = { e->time.wall, e->count, e->changes, NULL };
+
+    return lb_fields_copy(lb_left_behind_fields, &r->left_behind, &report);
+}
+
+static int on_no_report(struct lb_request *r, const struct lb_event *e)
+{
+    r->left_behind.at = e->time.wall;
+    return set(&r->left_behind.problem, e->note);
+}
+
 static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const struct lb_event *e) = {
     [LB_EVENT_REVIEW] = on_begin,
     [LB_EVENT_REQUESTED] = on_begin,
@@ -397,6 +413,8 @@ static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const s
     [LB_EVENT_HANDED_BACK] = on_end,
     [LB_EVENT_STOPPED] = on_end,
     [LB_EVENT_STUCK] = on_stuck,
+    [LB_EVENT_LEFT_BEHIND] = on_left_behind,
+    [LB_EVENT_NO_REPORT] = on_no_report,
     [LB_EVENT_COMPLETED] = on_receipt,
     [LB_EVENT_ENDED] = on_receipt,
     [LB_EVENT_REVOKED] = on_receipt,
@@ -463,6 +481,13 @@ static bool is_nothing_left(const struct lb_request *r, const struct lb_event *e
     return e->left == 0;
 }
 
+/* One report of each access. */
+static bool is_not_reported(const struct lb_request *r, const struct lb_event *e)
+{
+    (void)e;
+    return !r->left_behind.at;
+}
+
 static bool (*const conditions[LB_EVENT_REQUEST_MAX_])(const struct lb_request *r, const struct lb_event *e) = {
     [LB_EVENT_EMERGENCY] = may_be_emergency,
     [LB_EVENT_ADDED] = is_for_more_time,
@@ -473,6 +498,8 @@ static bool (*const conditions[LB_EVENT_REQUEST_MAX_])(const struct lb_request *
     [LB_EVENT_PAUSED] = is_for_logins, /* nothing would stand still */
     [LB_EVENT_SCRIPT_ENDED] = is_script_that_runs,
     [LB_EVENT_CLOSED] = is_open_session,
+    [LB_EVENT_LEFT_BEHIND] = is_not_reported,
+    [LB_EVENT_NO_REPORT] = is_not_reported,
     [LB_EVENT_COMPLETED] = is_nothing_left,
     [LB_EVENT_ENDED] = is_nothing_left,
     [LB_EVENT_REVOKED] = is_nothing_left,

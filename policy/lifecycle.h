@@ -15,6 +15,7 @@ enum lb_effect {
     LB_EFFECT_DISARM = 1 << 6,  /* PID 1's deadline is not needed any more */
     LB_EFFECT_TELL = 1 << 7,    /* the last message to the terminals of the other side */
     LB_EFFECT_UNLOCK = 1 << 8,  /* start the units that the access unlocks */
+    LB_EFFECT_LOOK = 1 << 9,    /* how the host is before anybody has done anything under the access */
 };
 
 struct lb_transition {

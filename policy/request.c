@@ -87,6 +87,15 @@ static const struct lb_field end_fields[] = {
     { 0 },
 };
 
+const struct lb_field lb_left_behind_fields[] = {
+    IN(lb_left_behind, at, "at", LB_FIELD_INT, LB_FIELD_TIME),
+    IN(lb_left_behind, count, "count", LB_FIELD_INT, LB_FIELD_ALWAYS),
+    IN(lb_left_behind, changes, "changes", LB_FIELD_LIST, LB_FIELD_ALWAYS, .fields = lb_change_fields,
+       .size = sizeof(struct lb_change)),
+    IN(lb_left_behind, problem, "problem", LB_FIELD_STRING, 0),
+    { 0 },
+};
+
 #define FIELD(member, kind, ...) IN(lb_request, member, #member, kind, __VA_ARGS__)
 #define STRING(member) FIELD(member, LB_FIELD_STRING, 0)
 #define LIST(member, element, of) FIELD(member, LB_FIELD_LIST, 0, .fields = of, .size = sizeof(struct element))
@@ -112,6 +121,7 @@ const struct lb_field lb_request_fields[] = {
     LIST(sessions, lb_session, session_fields),
     FIELD(script, LB_FIELD_OBJECT, 0, .fields = script_fields),
     FIELD(end, LB_FIELD_OBJECT, 0, .fields = end_fields),
+    FIELD(left_behind, LB_FIELD_OBJECT, 0, .fields = lb_left_behind_fields),
     { 0 },
 };
 

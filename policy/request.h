@@ -45,6 +45,14 @@ struct lb_script {
     char *output, *note;         /* output: "sha256:…" */
 };
 
+/* The report of what the access changed on the host. */
+struct lb_left_behind {
+    int64_t at;             /* 0: there is none yet */
+    int64_t count;          /* how many changes */
+    struct lb_list changes; /* struct lb_change: the first of each kind */
+    char *problem;          /* why no report could be made */
+};
+
 struct lb_request {
     char *id;
     int state, basis; /* enum lb_state, enum lb_basis */
@@ -65,9 +73,10 @@ struct lb_request {
     struct lb_list approvals, messages, sessions;
     struct lb_script script;
     struct lb_end end;
+    struct lb_left_behind left_behind;
 };
 
-extern const struct lb_field lb_request_fields[];
+extern const struct lb_field lb_request_fields[], lb_left_behind_fields[];
 
 bool lb_state_is_open(int state);      /* not final */
 bool lb_state_is_access(int state);    /* active, paused: sessions may run */

@@ -52,8 +52,11 @@ never pam_lockbox 'systemd/|sqlite3|curl/|openssl/|pthread|signal' pam_lockbox/*
 only ctl '(policy|lockboxd/proto|lockboxd/ctl)/.*|lockboxd/(policy_files|people)\.h' lockboxd/ctl/*.[ch]
 never ctl 'systemd/|sqlite3|curl/|security/' lockboxd/ctl/*.[ch]
 
+only inspect '(policy|lockboxd/proto|lockboxd/inspect)/.*|lockboxd/chain\.h' lockboxd/inspect/*.[ch]
+never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch]
+
 # What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
-for room in store journal systemd footprint freezer reaper sessions terminals people signer scripts output; do
+for room in store journal systemd footprint freezer reaper sessions terminals people signer scripts output report; do
     [ -e "lockboxd/$room.c" ] || continue
     more=
     case $room in
@@ -68,7 +71,7 @@ only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(chain|proc|clock|l
     lockboxd/answer.[ch] lockboxd/policy_files.[ch]
 
 # The gate and its logic are called by the server, never the other way round.
-for room in gate recover effects reaped thaw login launch decide rights; do
+for room in gate recover effects reaped thaw login launch decide rights behind; do
     includes lockboxd/$room.[ch] 2>/dev/null | grep -E ':lockboxd/(server|verbs|daemon|config|ctl/.*)\.h$' |
         complain "$room must not include this"
 done
@@ -79,7 +82,7 @@ home() {
         complain "$1 belongs to $2"
 }
 home sqlite3 'lockboxd/store\.c'
-home openssl/ 'lockboxd/chain\.c|lockboxd/output\.c|policy/identity\.c'
+home openssl/ 'lockboxd/chain\.c|lockboxd/output\.c|policy/identity\.c|lockboxd/inspect/keys\.c'
 home systemd/sd-journal 'lockboxd/journal\.c'
 home systemd/sd-bus 'lockboxd/systemd\.c'
 home curl/ 'lockboxd/courier/.*'

@@ -194,6 +194,12 @@ const char *lb_show_receipt(const json_t *request, char *buf);
 /* All of it, a line a fact. enum lb_exit. */
 int lb_show_request(const struct lb_ctl *ctl, const json_t *request);
 
+/* left_behind.c: the report of what the access changed on the host, in a line ("" where there is none yet; returns buf),
+ * and as a table of all that it lists (nothing where that is nothing). 0, -ENOMEM. */
+#define LB_SHOW_LEFT_MAX 256
+const char *lb_show_left_behind(const json_t *request, char *buf);
+int lb_show_changes(const struct lb_ctl *ctl, const json_t *request);
+
 /* True if the word is in the list of words. */
 bool lb_show_is_one_of(const char *word, const char *words);
 

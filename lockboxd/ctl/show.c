@@ -377,7 +377,7 @@ static void what_was_done(struct card *card, const json_t *request)
 {
     const json_t *item = NULL, *end = json_object_get(request, "end");
     size_t i = 0;
-    char from[LB_HUMAN_MAX], to[LB_HUMAN_MAX], receipt[LB_SHOW_RECEIPT_MAX];
+    char from[LB_HUMAN_MAX], to[LB_HUMAN_MAX], receipt[LB_SHOW_RECEIPT_MAX], left[LB_SHOW_LEFT_MAX];
 
     script(card, request);
     json_array_foreach (json_object_get(request, "sessions"), i, item) {
@@ -394,6 +394,7 @@ static void what_was_done(struct card *card, const json_t *request)
              lb_ctl_string(end, "reason"), lb_ctl_string(end, "by"));
     line(card, "Receipt", is_in(request, "ending") ? LB_COLOUR_RED : LB_COLOUR_NONE, "%s",
          lb_show_receipt(request, receipt));
+    line(card, "Left behind", LB_COLOUR_NONE, "%s", lb_show_left_behind(request, left));
 }
 
 static void what_to_do(struct card *card, const json_t *request)
@@ -422,7 +423,7 @@ int lb_show_request(const struct lb_ctl *ctl, const json_t *request)
     what_was_said(&card, request);
     what_was_done(&card, request);
     what_to_do(&card, request);
-    if (card.r < 0 || lb_table_print(table) < 0)
+    if (card.r < 0 || lb_table_print(table) < 0 || lb_show_changes(ctl, request) < 0)
         return lb_ctl_lost(ctl, -ENOMEM);
     return LB_EXIT_DONE;
 }

@@ -223,6 +223,15 @@ def bench_end(box, table, decider, processes):
     table.row(f"… as its receipt says ({round(median(killed))} killed)", inside, "ms")
 
 
+def bench_snapshot(box, table):
+    """One picture of the host; an access costs two of them."""
+    program = "/usr/libexec/lockbox/lockbox-inspect"
+    one = f"t=$(date +%s%N); {program} snapshot -o /run/bench; echo one $(($(date +%s%N) - t))"
+    taken = samples(box.run(f"for i in $(seq {ENDS}); do {one}; done").stdout)["one"]
+    table.section("A picture of the host, for the report of what was left behind")
+    table.row("snapshot", [us(t) for t in taken], "ms", 300)
+
+
 def memory(box):
     """RSS and PSS of the daemon in MiB."""
     pid = box.systemctl("show", "--property=MainPID", "--value", "lockboxd.service").stdout.strip()
@@ -292,6 +301,7 @@ def main():
         table.section("End of access: revoke → nothing of the account is left")
         for processes in ENDS:
             bench_end(box, table, decider, processes)
+        bench_snapshot(box, table)
         bench_waiters(box, table, decider)
         bench_lists(box, table)
     print(f"\n{'All aims are met.' if not table.missed else f'{table.missed} missed.'}")

@@ -41,7 +41,7 @@ static void fake_pid1_let_go(void)
     fake_pid1.held = sd_bus_message_unref(fake_pid1.held);
 }
 
-static int fake_pid1_job(sd_bus_message *m, const char *unit)
+static int fake_pid1_job(sd_bus_message *m, const char *unit, const char *result)
 {
     sd_bus_message *signal = NULL;
     char path[32];
@@ -53,7 +53,7 @@ static int fake_pid1_job(sd_bus_message *m, const char *unit)
         r = sd_bus_message_new_signal(fake_pid1.bus, &signal, "/org/freedesktop/systemd1", FAKE_PID1 ".Manager",
                                       "JobRemoved");
     if (r >= 0)
-        r = sd_bus_message_append(signal, "uoss", fake_pid1.jobs, path, unit, "done");
+        r = sd_bus_message_append(signal, "uoss", fake_pid1.jobs, path, unit, result);
     if (r >= 0)
         r = sd_bus_send(fake_pid1.bus, signal, NULL);
     sd_bus_message_unref(signal);
@@ -69,13 +69,15 @@ static int fake_pid1_call(sd_bus_message *m, void *userdata, sd_bus_error *error
     if (strcmp(member, "Subscribe") == 0)
         return sd_bus_reply_method_return(m, NULL);
     sd_bus_message_read(m, "s", &unit);
+    if (strncmp(unit, "lockbox-inspect-", 16) == 0) /* no picture can be taken of this machine */
+        return fake_pid1_job(m, unit, "failed");
     snprintf(fake_pid1.said + n, sizeof(fake_pid1.said) - n, "%s %s; ", member, unit);
     if (strcmp(member, "StartTransientUnit") == 0 && fake_pid1.holds)
         fake_pid1.held = sd_bus_message_ref(m);
     else if (strcmp(member, "StartTransientUnit") == 0)
         fake_pid1_answer(m);
     else
-        return fake_pid1_job(m, unit);
+        return fake_pid1_job(m, unit, "done");
     return 1;
 }
 

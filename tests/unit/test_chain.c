@@ -89,6 +89,10 @@ static void fill(const struct lb_field *table, void *base, int64_t *n)
         case LB_FIELD_OBJECT:
             fill(f->fields, member, n);
             break;
+        case LB_FIELD_LIST:
+            fill(f->fields, lb_list_append(member, f->size), n);
+            fill(f->fields, lb_list_append(member, f->size), n);
+            break;
         default:
             fail();
         }
@@ -102,6 +106,15 @@ static void assert_same_strings(char *const *a, char *const *b)
     assert_ptr_equal(*a, *b);
 }
 
+static void assert_same(const struct lb_field *table, const void *a, const void *b);
+
+static void assert_same_lists(const struct lb_field *f, const struct lb_list *a, const struct lb_list *b)
+{
+    assert_int_equal(a->n, b->n);
+    for (size_t i = 0; i < a->n; i++)
+        assert_same(f->fields, (const char *)a->items + i * f->size, (const char *)b->items + i * f->size);
+}
+
 static void assert_same(const struct lb_field *table, const void *a, const void *b)
 {
     for (const struct lb_field *f = table; f->name; f++) {
@@ -111,6 +124,8 @@ static void assert_same(const struct lb_field *table, const void *a, const void 
             assert_string_equal(*(char *const *)x, *(char *const *)y);
         else if (f->type == LB_FIELD_OBJECT)
             assert_same(f->fields, x, y);
+        else if (f->type == LB_FIELD_LIST)
+            assert_same_lists(f, x, y);
         else if (f->type == LB_FIELD_INT)
             assert_int_equal(*(const int64_t *)x, *(const int64_t *)y);
         else if (f->type == LB_FIELD_BOOL)

@@ -25,9 +25,9 @@ static const char *const allowed[] = {
     /* the ways in, the vendor's own stage before the customer's, and the window that is opened beforehand */
     "- review review notify",
     "- requested pending notify",
-    "- permitted active arm unlock",
+    "- permitted active arm unlock look",
     "- granted approved",
-    "- preapproved active arm unlock",
+    "- preapproved active arm unlock look",
     "- script-started active arm unlock",
     /* waiting for a decision: whoever waits is told of everything that a person does */
     "review reviewed pending notify wake",
@@ -36,7 +36,7 @@ static const char *const allowed[] = {
     "review withdrawn withdrawn closing wake",
     "review undecidable undecidable closing wake",
     "review message review wake tell",
-    "review emergency active notify wake arm unlock",
+    "review emergency active notify wake arm unlock look",
     "review rebooted review",
     "pending voted pending wake",
     "pending approved approved wake",
@@ -45,10 +45,10 @@ static const char *const allowed[] = {
     "pending withdrawn withdrawn closing wake",
     "pending undecidable undecidable closing wake",
     "pending message pending wake tell",
-    "pending emergency active notify wake arm unlock",
+    "pending emergency active notify wake arm unlock look",
     "pending rebooted pending",
     /* decided, not begun; a request for more time never begins but is added to the access it is for */
-    "approved begun active wake arm unlock",
+    "approved begun active wake arm unlock look",
     "approved added completed",
     "approved lapsed lapsed closing wake",
     "approved withdrawn withdrawn closing wake",
@@ -82,6 +82,8 @@ static const char *const allowed[] = {
     /* the end: left by a receipt alone */
     "ending closed ending closing",
     "ending stuck ending closing",
+    "ending left-behind ending closing",
+    "ending no-report ending closing",
     "ending unit-failed ending closing tell",
     "ending script-ended ending closing",
     "ending acknowledged ending",
@@ -99,6 +101,7 @@ static const struct { const char *name; unsigned bit; } effect_names[] = {
     { "closing", LB_EFFECT_CLOSING }, { "notify", LB_EFFECT_NOTIFY }, { "wake", LB_EFFECT_WAKE },
     { "arm", LB_EFFECT_ARM },         { "warn", LB_EFFECT_WARN },     { "reap", LB_EFFECT_REAP },
     { "disarm", LB_EFFECT_DISARM },   { "tell", LB_EFFECT_TELL },     { "unlock", LB_EFFECT_UNLOCK },
+    { "look", LB_EFFECT_LOOK },
 };
 
 static unsigned effects_from(char *words)
@@ -232,7 +235,9 @@ static void assert_shape(int from, int kind, struct lb_transition t)
     if (t.next == LB_STATE_ENDING && from != LB_STATE_ENDING)
         assert_true(t.effects & LB_EFFECT_REAP);
     if (t.next == LB_STATE_ACTIVE && !lb_state_is_access(from))
-        assert_int_equal(t.effects & (LB_EFFECT_ARM | LB_EFFECT_UNLOCK), LB_EFFECT_ARM | LB_EFFECT_UNLOCK);
+        assert_int_equal(~t.effects & (LB_EFFECT_ARM | LB_EFFECT_UNLOCK), 0);
+    if (t.next == LB_STATE_ACTIVE && !lb_state_is_access(from) && kind != LB_EVENT_SCRIPT_STARTED)
+        assert_true(t.effects & LB_EFFECT_LOOK);
     if (from == LB_STATE_ENDING && t.next != LB_STATE_ENDING)
         assert_true(t.effects & LB_EFFECT_DISARM);
     if (lb_state_is_waiting(from) && t.next != from)
@@ -709,6 +714,33 @@ static void test_start_after_a_reboot(void **state)
 
 /* --- windows ---------------------------------------------------------------------------------------------------------- */
 
+/* The report is taken as it is, once, and only where nothing runs any more; that there is none is a report, too. */
+static void test_one_report(void **state)
+{
+    struct lb_change change = { "unit", "/etc/systemd/system/x.service", "added", "mode 0644, uid 0, gid 0" };
+    struct lb_event report = sample_event(LB_EVENT_LEFT_BEHIND, HOUR), none = sample_event(LB_EVENT_NO_REPORT, HOUR);
+    struct lb_request *r = sample_request(LB_STATE_ENDING);
+
+    (void)state;
+    report.count = 7;
+    report.changes = (struct lb_list){ &change, 1 };
+    none.note = "nobody could look";
+    apply(&r, report);
+    assert_int_equal(r->left_behind.count, 7);
+    assert_int_equal(r->left_behind.at, report.time.wall);
+    assert_int_equal(r->left_behind.changes.n, 1);
+    assert_string_equal(((struct lb_change *)r->left_behind.changes.items)->name, change.name);
+    assert_ptr_not_equal(((struct lb_change *)r->left_behind.changes.items)->name, change.name);
+    assert_refused(r, &report);
+    assert_refused(r, &none);
+    lb_request_free(r);
+    r = sample_request(LB_STATE_ENDING);
+    apply(&r, none);
+    assert_string_equal(r->left_behind.problem, "nobody could look");
+    assert_refused(r, &report);
+    lb_request_free(r);
+}
+
 static struct lb_request *window_from(int64_t from, int64_t duration)
 {
     struct lb_event e = sample_event(LB_EVENT_GRANTED, 0);
@@ -1128,6 +1160,7 @@ int main(void)
         cmocka_unit_test(test_script_that_is_stopped),
         cmocka_unit_test(test_unit_failed_is_a_message),
         cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_one_report),
         cmocka_unit_test(test_random_histories),
     };
 

@@ -130,6 +130,24 @@ static void test_links(void **state)
            LINES("Receipt"));
 }
 
+/* A line, and below the card what is different; none of it before there is a report. */
+static void test_what_was_left_behind(void **state)
+{
+    (void)state;
+    expect(REQUEST("ended", "approval", ALICE ",\"left_behind\":{\"at\":\"2024-05-03T15:50:00Z\",\"count\":9,\"changes\":["
+                   "{\"kind\":\"account\",\"name\":\"mallory\",\"change\":\"added\",\"detail\":\"uid 0\"},"
+                   "{\"kind\":\"unit\",\"change\":\"more\",\"detail\":\"8 more\"}]}"),
+           LINES("Left behind: 9 changes since it began", "KIND CHANGE WHAT DETAIL", "account added mallory uid 0",
+                 "unit more 8 more"), NONE);
+    expect(REQUEST("ended", "approval", ALICE ",\"left_behind\":{\"at\":\"2024-05-03T15:50:00Z\",\"count\":0,"
+                   "\"changes\":[]}"),
+           LINES("Left behind: nothing"), LINES("KIND"));
+    expect(REQUEST("ended", "approval", ALICE ",\"left_behind\":{\"at\":\"2024-05-03T15:50:00Z\",\"count\":0,"
+                   "\"changes\":[],\"problem\":\"nobody could look\"}"),
+           LINES("Left behind: not known: nobody could look"), LINES("KIND", "nothing"));
+    expect(REQUEST("active", "approval", ALICE), LINES("State: Active"), LINES("Left behind"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_the_receipt_by_kind),
         cmocka_unit_test(test_a_window_has_no_engineer),
         cmocka_unit_test(test_links),
+        cmocka_unit_test(test_what_was_left_behind),
     };
 
     setenv("TZ", "UTC", 1);
