@@ -37,7 +37,7 @@ policy_o := $(call objects,policy/*.c)
 proto_o  := $(call objects,lockboxd/proto/*.c)
 daemon_o := $(filter-out %/main.o,$(call objects,lockboxd/*.c)) $(OBJ)/lockboxd/interfaces.o
 ctl_o    := $(call objects,lockboxd/ctl/*.c)
-inspect_o := $(call objects,lockboxd/inspect/*.c)
+inspect_o := $(call objects,lockboxd/inspect/*.c lockboxd/inspect/doctor/*.c)
 pam_o    := $(call objects,pam_lockbox/*.c) $(OBJ)/policy/fields.o $(OBJ)/lockboxd/proto/json.o \
             $(OBJ)/lockboxd/proto/varlink.o $(OBJ)/lockboxd/proto/client.o
 
@@ -63,7 +63,8 @@ $(BUILD)/lockboxctl: $(ctl_o) $(OBJ)/lockboxd/policy_files.o $(OBJ)/lockboxd/peo
                      $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lcrypto $(jansson)
 
-$(BUILD)/lockbox-inspect: $(inspect_o) $(OBJ)/lockboxd/chain.o $(policy_o) $(proto_o)
+$(BUILD)/lockbox-inspect: $(inspect_o) $(addprefix $(OBJ)/lockboxd/,chain.o policy_files.o people.o read_text.o ctl/table.o ctl/human.o) \
+                          $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lcrypto $(jansson)
 
 $(OBJ)/%.o: %.c packaging/VERSION
@@ -84,6 +85,7 @@ $(OBJ)/lockboxd/interfaces.o: $(OBJ)/lockboxd/interfaces.c
 
 # --- tests -----------------------------------------------------------------------------------------------------------
 
+$(BUILD)/tests/unit/test_pam_walk: daemon_l += -lpam
 $(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(daemon_o) $(policy_o) $(proto_o) $(filter-out %/main.o,$(ctl_o) $(inspect_o))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l) -lcmocka -lpthread

@@ -52,8 +52,10 @@ never pam_lockbox 'systemd/|sqlite3|curl/|openssl/|pthread|signal' pam_lockbox/*
 only ctl '(policy|lockboxd/proto|lockboxd/ctl)/.*|lockboxd/(policy_files|people)\.h' lockboxd/ctl/*.[ch]
 never ctl 'systemd/|sqlite3|curl/|security/' lockboxd/ctl/*.[ch]
 
-only inspect '(policy|lockboxd/proto|lockboxd/inspect)/.*|lockboxd/chain\.h' lockboxd/inspect/*.[ch]
-never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch]
+inspect='(policy|lockboxd/proto|lockboxd/inspect)/.*'
+only inspect "$inspect|lockboxd/chain\.h" lockboxd/inspect/*.[ch]
+only doctor "$inspect|lockboxd/ctl/table\.h|lockboxd/(policy_files|people|read_text)\.h" lockboxd/inspect/doctor/*.[ch]
+never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch] lockboxd/inspect/doctor/*.[ch]
 
 # What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
 for room in store journal systemd footprint freezer reaper sessions terminals people signer scripts output report; do
@@ -78,7 +80,7 @@ done
 
 # A library has one home.
 home() {
-    includes policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] | grep -E ":<$1" | grep -vE "^($2):" |
+    includes policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] lockboxd/*/*/*.[ch] | grep -E ":<$1" | grep -vE "^($2):" |
         complain "$1 belongs to $2"
 }
 home sqlite3 'lockboxd/store\.c'
@@ -89,7 +91,7 @@ home curl/ 'lockboxd/courier/.*'
 
 # --- text -------------------------------------------------------------------------------------------------------------
 
-sources="$(ls policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] tests/*/*.[ch])"
+sources="$(ls policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] lockboxd/*/*/*.[ch] tests/*/*.[ch])"
 scripts="$(grep -lE '^#! */bin/(ba)?sh' tests/*.sh tests/*/*.sh .ci/* packaging/*/* 2>/dev/null)"
 pythons="$(ls tests/*/*.py)"
 # shellcheck disable=SC2086

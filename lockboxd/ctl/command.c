@@ -45,9 +45,10 @@ static const struct lb_verb verbs[] = {
       BIT(JSON) | BIT(POLICY_DIRECTORY) | BIT(ACCOUNT) | BIT(SERVICE) | BIT(SCOPE) | BIT(RHOST) | BIT(KEY) |
           BIT(IDENTITY) | BIT(AT) },
     { "status", "", "is lockboxd well?", verb_status, BIT(JSON) },
+    { "doctor", "", "does every way into this host pass the gate?", verb_doctor, BIT(JSON) | BIT(ROOT) },
 };
 
-static const char later_verbs[] = "pause resume watch play audit statement submit courier setup doctor";
+static const char later_verbs[] = "pause resume watch play audit statement submit courier setup";
 
 /* --- help --------------------------------------------------------------------------------------------------------- */
 

@@ -34,7 +34,7 @@ enum lb_option {
     LB_OPTION_ACCOUNT, LB_OPTION_ENGINEER, LB_OPTION_TICKET, LB_OPTION_STATE, LB_OPTION_SINCE, LB_OPTION_UNTIL,
     LB_OPTION_FOLLOW, LB_OPTION_FOR, LB_OPTION_NOTE, LB_OPTION_REASON, LB_OPTION_SCOPE, LB_OPTION_WAIT,
     LB_OPTION_SERVICE, LB_OPTION_RHOST, LB_OPTION_KEY, LB_OPTION_IDENTITY, LB_OPTION_AT, LB_OPTION_FROM,
-    LB_OPTION_SIGN,
+    LB_OPTION_SIGN, LB_OPTION_ROOT,
     LB_OPTION_MAX_,
 };
 
@@ -250,3 +250,4 @@ int verb_events(struct lb_ctl *ctl);
 int verb_policy_check(struct lb_ctl *ctl);
 int verb_policy_explain(struct lb_ctl *ctl);
 int verb_status(struct lb_ctl *ctl);
+int verb_doctor(struct lb_ctl *ctl);
