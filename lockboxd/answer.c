@@ -66,13 +66,20 @@ static void say_later(struct lb_answer *a, const char *format, ...)
     va_end(args);
 }
 
-/* "18:00 CET today (in 3h 12min)": the host's zone, since the engineer's is not known here. */
+/* The host's zone, since the engineer's is not known here. */
+static void print_clock(int64_t wall, char *buf, size_t size)
+{
+    time_t seconds = (time_t)(wall / LB_USEC_PER_SEC);
+    struct tm tm;
+
+    strftime(buf, size, "%a %d %b %H:%M %Z", localtime_r(&seconds, &tm));
+}
+
+/* "18:00 CET today (in 3h 12min)" */
 static const char *when(const struct lb_deadline *d, const struct lb_time *now, char buf[static WHEN_MAX])
 {
     char clock[64], span[LB_SPAN_MAX];
     int64_t left = lb_deadline_left(d, now);
-    time_t seconds = (time_t)(d->wall / LB_USEC_PER_SEC);
-    struct tm tm;
 
     if (left == LB_NEVER) {
         snprintf(buf, WHEN_MAX, "further notice");
@@ -80,7 +87,7 @@ static const char *when(const struct lb_deadline *d, const struct lb_time *now, 
     }
     if (left >= LB_USEC_PER_SEC)
         left -= left % LB_USEC_PER_SEC;
-    strftime(clock, sizeof(clock), "%a %d %b %H:%M %Z", localtime_r(&seconds, &tm));
+    print_clock(d->wall, clock, sizeof(clock));
     snprintf(buf, WHEN_MAX, "%s (in %s)", clock, lb_span_format(left, span, sizeof(span)));
     return buf;
 }
@@ -147,12 +154,15 @@ static void say_early(struct lb_answer *a, const struct lb_request *r, const str
     say_later(a, "Request %s is approved; access begins %s. Log in again then.", r->id, from);
 }
 
-/* Until it is over, with all the time that may still be added. */
-static int64_t longest(const struct lb_request *r, const struct lb_time *now)
+/* Until it is over, with all the time that may still be added, or for which it may stand still. */
+static int64_t longest(const struct lb_request *r, int64_t left)
 {
-    int64_t left = lb_deadline_left(&r->not_after, now), room = r->terms.max_duration - r->duration;
+    const int64_t more[] = { r->terms.max_duration - r->duration, r->terms.max_duration - r->held, r->terms.freeze };
 
-    return room <= 0 ? left : left > LB_NEVER - room ? LB_NEVER : left + room;
+    for (size_t i = 0; i < LB_ELEMENTS(more); i++)
+        if (more[i] > 0)
+            left = left > LB_NEVER - more[i] ? LB_NEVER : left + more[i];
+    return left;
 }
 
 /* What an approver, or the daemon about a unit that failed, has to say to who comes in. */
@@ -176,15 +186,31 @@ static void say_allowed(struct lb_answer *a, const struct lb_request *r, const s
     char until[WHEN_MAX];
 
     if (r->state == LB_STATE_ACTIVE) {
-        a->remaining = longest(r, now);
+        a->remaining = longest(r, lb_deadline_left(&r->not_after, now));
         lb_answer_say(a, LB_ANSWER_ALLOWED, "Access %s to %s until %s.%s%s%s%s", r->id, r->account,
                       when(&r->not_after, now, until), note ? "\n" : "", note ? from : "", note ? ": " : "",
                       note ? note : "");
         return;
     }
-    a->remaining = r->terms.max_duration;
+    a->remaining = longest(r, r->duration);
     lb_answer_say(a, LB_ANSWER_ALLOWED, "Access %s to %s is approved for %s, from now on.", r->id, r->account,
                   lb_span_format(r->duration, until, sizeof(until)));
+}
+
+void lb_answer_paused(struct lb_answer *a, int verdict, const struct lb_request *r, const struct lb_time *now,
+                      const char *hint)
+{
+    const struct lb_pause *p = &r->pause;
+    char since[64], until[WHEN_MAX];
+
+    print_clock(p->at, since, sizeof(since));
+    when(&r->not_after, now, until);
+    if (lb_streq(p->by, LB_BY_CLOCK))
+        lb_answer_say(a, verdict, "Access %s to %s is frozen since %s, when its time was over. It ends %s if no more "
+                      "time is approved.%s", r->id, r->account, since, until, hint);
+    else
+        lb_answer_say(a, verdict, "Access %s to %s is paused by %s since %s%s%s. It ends %s if it is not resumed.%s",
+                      r->id, r->account, p->by, since, p->note ? ": " : "", p->note ? p->note : "", until, hint);
 }
 
 /* Its time is over, whether or not the timer has said so yet. */
@@ -193,7 +219,7 @@ static bool is_over(const struct lb_request *r, const struct lb_time *now)
     int64_t warning;
     int due = lb_request_due(r, now, &warning);
 
-    return due == LB_EVENT_TIME_OVER || due == LB_EVENT_LAPSED;
+    return due == LB_EVENT_TIME_OVER || due == LB_EVENT_FROZEN || due == LB_EVENT_LAPSED;
 }
 
 void lb_answer_request(struct lb_answer *a, const struct lb_request *r, const struct lb_request *blocker,
@@ -205,9 +231,11 @@ void lb_answer_request(struct lb_answer *a, const struct lb_request *r, const st
         say_waiting(a, r, now);
     else if (!lb_state_is_open(r->state))
         say_closed(a, r);
-    else if (r->state == LB_STATE_PAUSED || r->state == LB_STATE_ENDING || is_over(r, now))
-        lb_answer_say(a, LB_ANSWER_DENIED, "Access %s to %s is %s.", r->id, r->account,
-                      r->state == LB_STATE_PAUSED ? "paused by the customer" : "ending");
+    else if (r->state == LB_STATE_PAUSED)
+        lb_answer_paused(a, LB_ANSWER_DENIED, r, now,
+                         lb_request_is_at_end(r) ? " Log in interactively to ask for it." : " Log in again then.");
+    else if (r->state == LB_STATE_ENDING || is_over(r, now))
+        lb_answer_say(a, LB_ANSWER_DENIED, "Access %s to %s is ending.", r->id, r->account);
     else if (r->state == LB_STATE_APPROVED && !lb_request_may_begin(r, now))
         say_early(a, r, now);
     else if (blocker)

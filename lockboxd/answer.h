@@ -19,7 +19,7 @@ struct lb_answer {
     char *message;      /* to show now */
     char *later;        /* WAITING: to show if the login has to end before the decision */
     struct lb_ask ask;  /* ASK */
-    int64_t remaining;  /* ALLOWED: µs until the access is over at the latest, extended or not; LB_NEVER if that is open */
+    int64_t remaining;  /* ALLOWED: µs until it is over at the latest, extended or frozen; LB_NEVER if that is open */
     int64_t seen;       /* seq of the last event that the answer knows of */
 };
 
@@ -28,6 +28,10 @@ void lb_answer_clear(struct lb_answer *a);
 
 /* Sets verdict and message (a printf format); out of memory leaves the message out. */
 void lb_answer_say(struct lb_answer *a, int verdict, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Why nobody logs in to an access that is frozen: a sentence or two. */
+void lb_answer_paused(struct lb_answer *a, int verdict, const struct lb_request *r, const struct lb_time *now,
+                      const char *hint);
 
 /* What a request means for a login now. `blocker` is another engineer's access in the way, or NULL. */
 void lb_answer_request(struct lb_answer *a, const struct lb_request *r, const struct lb_request *blocker,

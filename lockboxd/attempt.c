@@ -213,10 +213,11 @@ bool lb_attempt_is_for(const struct lb_attempt *a, const struct lb_request *r)
     return !a->orphan && lb_request_is_for(r, a->account, a->identity.engineer, a->identity.key, a->login->scope);
 }
 
-/* Of several accesses the one that runs, then the one that waits to begin; of those the one that ends last. */
+/* Of several accesses one that is frozen is in the way of the others, as what it has frozen is; else the one that runs,
+ * then the one that waits to begin; of those the one that ends last. */
 static bool is_better(const struct lb_request *r, const struct lb_request *than)
 {
-    static const int rank[LB_STATE_MAX_] = { [LB_STATE_ACTIVE] = 3, [LB_STATE_APPROVED] = 2, [LB_STATE_PAUSED] = 1 };
+    static const int rank[LB_STATE_MAX_] = { [LB_STATE_PAUSED] = 3, [LB_STATE_ACTIVE] = 2, [LB_STATE_APPROVED] = 1 };
 
     return rank[r->state] != rank[than->state] ? rank[r->state] > rank[than->state]
                                                : r->not_after.wall > than->not_after.wall;

@@ -12,6 +12,8 @@
 #include "policy/span.h"
 #include "policy/text.h"
 
+#define HOLD_DEFAULT (3600 * LB_USEC_PER_SEC)
+
 void lb_outcome_clear(struct lb_outcome *o)
 {
     free(o->reason);
@@ -88,26 +90,43 @@ static void set_duration(struct lb_event *e, const struct lb_request *r, int64_t
         e->clamp = NULL;
 }
 
+/* What was frozen because its time was over goes on with the time it gets; what an approver paused waits for him. */
+static size_t goes_on(const struct lb_live *access, const struct lb_person *p, const struct lb_event *extended,
+                      struct lb_event *ret, struct lb_outcome *o)
+{
+    const struct lb_request *r = access->request;
+
+    if (lb_request_is_at_end(r) && lb_streq(r->pause.by, LB_BY_CLOCK)) {
+        *ret = (struct lb_event){ .kind = LB_EVENT_RESUMED, .by = strdup(p->name), .left_usec = extended->duration };
+        return 1;
+    }
+    if (r->state == LB_STATE_PAUSED && !o->reason &&
+        asprintf(&o->reason, "access %s stays paused by %s; to let it go on: lockboxctl resume %s", r->id, r->pause.by,
+                 r->id) < 0)
+        o->reason = NULL;
+    return 0;
+}
+
 /* The last yes to more time: the request for it is done, and the access it is for goes on, in one commit. */
 static void extend(struct lb_live *live, const struct lb_person *p, struct lb_event *approved, struct lb_outcome *o)
 {
     struct lb_live *access = lb_gate_find(live->gate, live->request->extends);
     struct lb_event events[2] = { *approved, { .kind = LB_EVENT_ADDED } };
-    struct lb_event extended = decision_event(LB_EVENT_EXTENDED, live, p, &(struct lb_decision){ 0 });
+    struct lb_event extended[2] = { decision_event(LB_EVENT_EXTENDED, live, p, &(struct lb_decision){ 0 }) };
     struct lb_time now = lb_clock_now();
     int r = -EPERM;
 
     o->id = strdup(live->request->id);
     events[1].extends = strdup(live->request->extends);
-    extended.extends = NULL;
-    extended.duration = approved->duration;
+    extended[0].duration = approved->duration;
     if (access && lb_state_is_access(access->request->state) && !lb_deadline_due(&access->request->not_after, &now)) {
-        extended.left_usec = lb_deadline_left(&access->request->not_after, &now) + approved->duration;
-        r = lb_gate_extend(live, events, 2, access, &extended);
+        extended[0].left_usec = approved->duration + (access->request->pause.hold ? access->request->pause.left
+                                                      : lb_deadline_left(&access->request->not_after, &now));
+        r = lb_gate_extend(live, events, 2, access, extended, 1 + goes_on(access, p, &extended[0], &extended[1], o));
     } else {
         lb_event_clear(&events[0]);
         lb_event_clear(&events[1]);
-        lb_event_clear(&extended);
+        lb_event_clear(&extended[0]);
     }
     if (r < 0)
         refuse(o, r == -EPERM || r == -EINVAL ? LB_REFUSAL_NOT_POSSIBLE : LB_REFUSAL_UNAVAILABLE, "%s",
@@ -190,6 +209,67 @@ void lb_decide_revoke(struct lb_live *live, const struct lb_person *p, const str
     e = decision_event(LB_EVENT_STOPPED, live, p, d);
     take(live, &e, 1, o);
     stop_children(g, p, d, o);
+}
+
+/* How long its time stands still at most: as he says, and never for longer in all than the rule lets access last. */
+static bool set_hold(struct lb_event *e, const struct lb_request *r, const struct lb_decision *d, struct lb_outcome *o)
+{
+    struct lb_time now = lb_clock_now();
+    int64_t room = r->terms.max_duration - r->held, wanted = d->duration > 0 ? d->duration : HOLD_DEFAULT;
+    char span[LB_SPAN_MAX];
+
+    if (room <= 0) {
+        refuse(o, LB_REFUSAL_NOT_POSSIBLE, "its time has stood still for as long as its rule allows; pause it without "
+                                           "--hold");
+        return false;
+    }
+    e->hold = true;
+    e->duration = wanted < room ? wanted : room;
+    e->left_usec = lb_deadline_left(&r->not_after, &now);
+    if (wanted <= room || d->duration <= 0)
+        return true;
+    e->asked = wanted;
+    if (asprintf(&e->clamp, "the rule allows %s at most", lb_span_format(room, span, sizeof(span))) < 0)
+        e->clamp = NULL;
+    o->reason = lb_dup(e->clamp);
+    return true;
+}
+
+void lb_decide_pause(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d, struct lb_outcome *o)
+{
+    struct lb_event e;
+
+    if (!may_decide(live, p, false, o))
+        return;
+    if (d->duration > 0 && !d->hold) {
+        refuse(o, LB_REFUSAL_INVALID, "a pause lasts until the access ends; a time for it goes with --hold");
+        return;
+    }
+    e = decision_event(LB_EVENT_PAUSED, live, p, d);
+    if (d->hold && live->request->state == LB_STATE_ACTIVE && !set_hold(&e, live->request, d, o)) {
+        lb_event_clear(&e);
+        return;
+    }
+    take(live, &e, 1, o);
+}
+
+void lb_decide_resume(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d,
+                      struct lb_outcome *o)
+{
+    const struct lb_request *r = live->request;
+    struct lb_time now = lb_clock_now();
+    struct lb_event e;
+
+    if (!may_decide(live, p, false, o))
+        return;
+    if (lb_request_is_at_end(r)) {
+        refuse(o, LB_REFUSAL_NOT_POSSIBLE, "its time is over; it goes on when the engineer asks for more, by a new "
+                                           "login, and that is approved");
+        return;
+    }
+    e = decision_event(LB_EVENT_RESUMED, live, p, d);
+    e.left_usec = r->pause.hold ? r->pause.left : lb_deadline_left(&r->not_after, &now);
+    take(live, &e, 1, o);
 }
 
 void lb_decide_done(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d, struct lb_outcome *o)

@@ -23,9 +23,10 @@ struct lb_decision {
     const char *note;
     int64_t duration; /* µs, shortens; 0: as asked */
     int64_t from;     /* access begins then, µs since 1970; 0: at once */
+    bool hold;        /* pause: the access's time stands still, for `duration` at most */
 };
 
 typedef void lb_decide_verb(struct lb_live *live, const struct lb_person *person, const struct lb_decision *decision,
                             struct lb_outcome *ret);
 lb_decide_verb lb_decide_approve, lb_decide_deny, lb_decide_revoke, lb_decide_done, lb_decide_withdraw, lb_decide_ask,
-    lb_decide_answer, lb_decide_acknowledge;
+    lb_decide_answer, lb_decide_acknowledge, lb_decide_pause, lb_decide_resume;

@@ -8,6 +8,7 @@
 #include "lockboxd/clock.h"
 #include "lockboxd/launch.h"
 #include "lockboxd/log.h"
+#include "lockboxd/pause.h"
 #include "lockboxd/people.h"
 #include "lockboxd/reaped.h"
 #include "lockboxd/terminals.h"
@@ -60,7 +61,7 @@ static void effect_notify(struct lb_live *live)
 }
 
 /* Tells the terminals of the sessions that are open. */
-static void tell_sessions(const struct lb_live *live, const char *text)
+void lb_effects_tell_sessions(const struct lb_live *live, const char *text)
 {
     const struct lb_request *r = live->request;
     const struct lb_session *s = r->sessions.items;
@@ -88,7 +89,7 @@ static void effect_tell(struct lb_live *live)
         return;
     }
     if (!lb_streq(m->from, r->engineer))
-        tell_sessions(live, text);
+        lb_effects_tell_sessions(live, text);
     if (lb_streq(m->from, r->engineer) || lb_streq(m->from, LB_FROM_DAEMON))
         tell_people(live, r->state == LB_STATE_REVIEW ? r->reviewers : r->entitled, text);
 }
@@ -118,7 +119,7 @@ static void effect_arm(struct lb_live *live)
     live->arming = lb_systemd_call_free(live->arming);
     if (!live->gate->systemd || r->not_after.wall == LB_NEVER)
         return;
-    error = lb_systemd_arm(live->gate->systemd, r->id, r->extensions, r->uid,
+    error = lb_systemd_arm(live->gate->systemd, r->id, r->turn, r->uid,
                            lb_deadline_left(&r->not_after, &now) + PID1_SLACK, r->not_after.wall + PID1_SLACK, on_armed,
                            live, &live->arming);
     if (error < 0)
@@ -129,7 +130,8 @@ static void effect_disarm(struct lb_live *live)
 {
     if (!live->gate->systemd)
         return;
-    lb_systemd_disarm(live->gate->systemd, live->request->id, live->request->extensions);
+    for (int64_t turn = 0; turn <= live->request->turn; turn++)
+        lb_systemd_disarm(live->gate->systemd, live->request->id, turn);
     lb_systemd_forgive(live->gate->systemd, live->request->uid);
 }
 
@@ -145,9 +147,11 @@ static void effect_warn(struct lb_live *live)
     if (live->announce)
         return;
     left = (left + LB_USEC_PER_SEC / 2) / LB_USEC_PER_SEC * LB_USEC_PER_SEC;
-    snprintf(text, sizeof(text), "lockbox: your access %s to %s ends in %s; everything in this session ends then.",
-             r->id, r->account, lb_span_format(left, span, sizeof(span)));
-    tell_sessions(live, text);
+    snprintf(text, sizeof(text), "lockbox: your access %s to %s ends in %s; everything in this session %s",
+             r->id, r->account, lb_span_format(left, span, sizeof(span)),
+             !lb_request_freezes(r) ? "ends then."
+                                    : "is frozen then, and ends if no more time is approved: lockboxctl extend");
+    lb_effects_tell_sessions(live, text);
 }
 
 /* --- the end --------------------------------------------------------------------------------------------------------- */
@@ -314,6 +318,7 @@ void lb_effects_reap(struct lb_live *live)
 
     if (live->reaper)
         return;
+    live->freezing = sd_event_source_disable_unref(live->freezing);
     live->reaper = lb_reaper_new(live->gate->runtime_directory, r->id, &target);
     if (!live->reaper) {
         lb_log(LOG_ALERT, "Out of memory while ending %s; PID 1's deadline will end it.", r->id);
@@ -348,8 +353,10 @@ void lb_effects_wake(struct lb_live *live)
 
 static const struct { unsigned bit; void (*run)(struct lb_live *live); } table[] = {
     { LB_EFFECT_REAP, lb_effects_reap },
-    { LB_EFFECT_WAKE, lb_effects_wake },
     { LB_EFFECT_ARM, effect_arm },
+    { LB_EFFECT_FREEZE, lb_pause_freeze },
+    { LB_EFFECT_THAW, lb_pause_thaw },
+    { LB_EFFECT_WAKE, lb_effects_wake },
     { LB_EFFECT_DISARM, effect_disarm },
     { LB_EFFECT_WARN, effect_warn },
     { LB_EFFECT_NOTIFY, effect_notify },

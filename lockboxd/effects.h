@@ -13,6 +13,10 @@ void lb_effects_wake(struct lb_live *live);
 /* Nothing runs any more: what was unlocked is locked, and then the receipt is written. For launch.c, which the end of a
  * script's access waits for. */
 void lb_effects_lock(struct lb_live *live);
+
+/* A line on the terminals of the access's open sessions. */
+void lb_effects_tell_sessions(const struct lb_live *live, const char *text);
+
 /* What belongs to the access; borrows from its request. */
 struct lb_reap_target lb_effects_target(const struct lb_live *live);
 

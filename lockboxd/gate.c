@@ -90,6 +90,7 @@ static void live_free(struct lb_live *live)
     sd_event_source_disable_unref(live->boot_timer);
     sd_event_source_disable_unref(live->wall_timer);
     lb_systemd_call_free(live->arming);
+    sd_event_source_disable_unref(live->freezing);
     lb_reaper_free(live->reaper);
     lb_units_free(live->units);
     lb_launch_free(live->launch);
@@ -332,21 +333,34 @@ static void clear_events(struct lb_event *events, size_t n)
 
 static void set_timer(struct lb_live *live, sd_event_source **timer, clockid_t clock, int64_t at);
 
+struct lb_event lb_gate_due(const struct lb_live *live, const struct lb_time *now)
+{
+    const struct lb_request *r = live->request;
+    struct lb_event e = { 0 };
+
+    e.kind = lb_request_due(r, now, &e.warning);
+    if (e.kind == LB_EVENT_BEGUN && lb_gate_blocker(live))
+        e.kind = LB_EVENT_NONE;
+    if (e.kind == LB_EVENT_FROZEN)
+        e.duration = r->terms.freeze;
+    if (e.kind != LB_EVENT_NONE)
+        e.by = strdup(r->pause.hold && r->pause.left > 0 ? "pause" : LB_BY_CLOCK);
+    return e;
+}
+
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct lb_live *live = userdata;
     struct lb_time now = lb_clock_now();
-    struct lb_event e = { 0 };
+    struct lb_event e = lb_gate_due(live, &now);
 
     (void)source;
     (void)usec;
-    e.kind = lb_request_due(live->request, &now, &e.warning);
-    if (e.kind == LB_EVENT_NONE || (e.kind == LB_EVENT_BEGUN && lb_gate_blocker(live))) {
+    if (e.kind == LB_EVENT_NONE) {
         lb_effects_wake(live); /* a first use may be possible now */
         lb_gate_arm(live);
         return 0;
     }
-    e.by = strdup("clock");
     if (lb_gate_step(live, &e) < 0) /* a warning that cannot be recorded: the end must still come */
         set_timer(live, &live->boot_timer, CLOCK_BOOTTIME, now.boot + LB_USEC_PER_SEC);
     return 0;
@@ -457,31 +471,31 @@ int lb_gate_steps(struct lb_live *live, struct lb_event *events, size_t n)
 }
 
 int lb_gate_extend(struct lb_live *linked, struct lb_event *events, size_t n, struct lb_live *access,
-                   struct lb_event *extended)
+                   struct lb_event *extended, size_t n_extended)
 {
     struct lb_gate *g = linked->gate;
     struct lb_event all[4] = { 0 };
     unsigned effects, access_effects;
-    int r = n < LB_ELEMENTS(all) ? check(g, linked->request, events, n, &effects) : -E2BIG;
+    int r = n + n_extended <= LB_ELEMENTS(all) ? check(g, linked->request, events, n, &effects) : -E2BIG;
 
     if (r == -EPERM)
         note_illegal(g, linked->request, &events[0]);
-    if (r == 0 && (r = check(g, access->request, extended, 1, &access_effects)) == -EPERM)
-        note_illegal(g, access->request, extended);
+    if (r == 0 && (r = check(g, access->request, extended, n_extended, &access_effects)) == -EPERM)
+        note_illegal(g, access->request, &extended[0]);
     if (r == 0) { /* the events stay whose they are; only the bytes go together */
         memcpy(all, events, n * sizeof(*all));
-        all[n] = *extended;
-        r = append(g, all, n + 1);
+        memcpy(all + n, extended, n_extended * sizeof(*all));
+        r = append(g, all, n + n_extended);
     }
     if (r == 0) {
-        apply(&access->request, extended, 1);
+        apply(&access->request, extended, n_extended);
         apply(&linked->request, events, n);
         install(access, access_effects);
         install(linked, effects);
         announce(g);
     }
     clear_events(events, n);
-    lb_event_clear(extended);
+    clear_events(extended, n_extended);
     return r;
 }
 

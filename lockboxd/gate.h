@@ -42,6 +42,8 @@ struct lb_live {
     bool announce;                  /* the engineer is told of the end when it has */
     struct lb_launch *launch;    /* of a script that this daemon started (launch.h) */
     struct lb_behind *behind;    /* what it changes on the host is being looked at */
+    sd_event_source *freezing;   /* it is to be frozen in a moment, or again where that failed (pause.h) */
+    int freeze_tries, freeze_error; /* why not all of it is frozen, after so many tries; 0: all is, or will be soon */
     struct lb_waiter *waiters;
     int64_t changed; /* seq of the last event that woke who waits */
 };
@@ -100,9 +102,9 @@ const char *lb_gate_problem(const struct lb_gate *gate);
 int lb_gate_step(struct lb_live *live, struct lb_event *e);
 int lb_gate_steps(struct lb_live *live, struct lb_event *events, size_t n);
 
-/* Events of a request for more time and the one of the access it is for, all in one commit. Errors as above. */
+/* Events of a request for more time and those of the access it is for, all in one commit. Errors as above. */
 int lb_gate_extend(struct lb_live *linked, struct lb_event *events, size_t n, struct lb_live *access,
-                   struct lb_event *extended);
+                   struct lb_event *extended, size_t n_extended);
 
 /* The first event of a new request, which is live in *ret afterwards. Takes the event's contents. */
 int lb_gate_new_request(struct lb_gate *gate, struct lb_event *e, struct lb_live **ret);
@@ -130,6 +132,9 @@ struct lb_live *lb_gate_find_session(const struct lb_gate *gate, int64_t session
 
 /* Another engineer's access that runs on the account and does not share it with this one, or NULL. */
 struct lb_live *lb_gate_blocker(const struct lb_live *live);
+
+/* The event that time demands of the request now; LB_EVENT_NONE if none, or if it has to wait for another access. */
+struct lb_event lb_gate_due(const struct lb_live *live, const struct lb_time *now);
 
 /* The event that begins an approved access, if it can begin now: Starts= says so or it is its first use. */
 struct lb_event lb_gate_begun(void);

@@ -27,11 +27,18 @@ const struct lb_field lb_login_fields[] = {
     { 0 },
 };
 
+struct lb_live *lb_login_extended(const struct lb_gate *g, const struct lb_request *r)
+{
+    return r->extends && r->state == LB_STATE_COMPLETED ? lb_gate_find(g, r->extends) : NULL;
+}
+
 void lb_login_look(struct lb_live *live, struct lb_answer *ret)
 {
     struct lb_time now = lb_clock_now();
-    struct lb_live *blocker = live->request->state == LB_STATE_APPROVED ? lb_gate_blocker(live) : NULL;
+    struct lb_live *extended = lb_login_extended(live->gate, live->request), *blocker;
 
+    live = extended ? extended : live;
+    blocker = live->request->state == LB_STATE_APPROVED ? lb_gate_blocker(live) : NULL;
     lb_answer_request(ret, live->request, blocker ? blocker->request : NULL, &now);
     ret->seen = live->gate->store ? lb_store_last(live->gate->store, NULL) : 0;
 }
@@ -73,6 +80,22 @@ static bool is_provisional(const struct lb_attempt *a, const struct lb_words *w)
     return is_permitted_to_some(a);
 }
 
+/* Somebody's access is frozen, and with it the account's sessions; who asks is not known yet. */
+static bool refuse_frozen(const struct lb_attempt *a, struct lb_answer *ret)
+{
+    for (size_t i = 0; i < a->gate->n_live; i++) {
+        const struct lb_request *r = a->gate->live[i]->request;
+        LB_CLEANUP(lb_answer_clear) struct lb_answer answer = { 0 };
+
+        if (r->state != LB_STATE_PAUSED || !lb_streq(r->account, a->account) || !lb_streq(r->scope, a->login->scope))
+            continue;
+        lb_login_look(a->gate->live[i], &answer);
+        lb_attempt_refuse(a, ret, "%s", answer.message ? answer.message : "The access is frozen.");
+        return true;
+    }
+    return false;
+}
+
 /* What there is already for this login: an access, or a request that waits. */
 static struct lb_live *find_any(const struct lb_attempt *a, const struct lb_words *w)
 {
@@ -100,6 +123,8 @@ static int begin(const struct lb_attempt *a, const struct lb_words *w, struct lb
     if (lb_attempt_forbidden(a, ret))
         return 0;
     *ret_live = find_any(a, w);
+    if (*ret_live && lb_request_is_at_end((*ret_live)->request) && a->verdict.action == LB_ACTION_REQUIRE)
+        return lb_make_more(a, (*ret_live)->request, w, ret, ret_live);
     if (*ret_live) {
         lb_login_look(*ret_live, ret);
         return 0;
@@ -114,6 +139,8 @@ static int begin(const struct lb_attempt *a, const struct lb_words *w, struct lb
         return lb_attempt_refuse(a, ret, "Jobs of %s run only while one engineer has access to it.", a->account);
     if (w->silent && is_inside(a))
         return refuse_inside(a, ret);
+    if (w->silent && lb_attempt_is_sshd(a) && !a->identity.proof && refuse_frozen(a, ret))
+        return 0;
     if (w->silent)
         return lb_attempt_refuse(a, ret, "There is no approved request for %s yet. Log in interactively (without BatchMode, on "
                               "the port for people) to ask for access.", a->account);

@@ -26,8 +26,11 @@ int lb_login_begin(struct lb_gate *gate, const struct lb_peer *peer, const struc
 /* What was typed at the prompt of a waiting login. */
 int lb_login_say(struct lb_live *live, const char *text, struct lb_answer *ret);
 
-/* What the request means for a login now. */
+/* What the request means for a login now; of one for more time that has been given, the access that got it. */
 void lb_login_look(struct lb_live *live, struct lb_answer *ret);
+
+/* The access that has got the time that a closed request asked for, or NULL. */
+struct lb_live *lb_login_extended(const struct lb_gate *gate, const struct lb_request *r);
 
 /* A session opens, led by the peer. If the answer is not "allowed" the caller kills the leader. */
 int lb_login_open(struct lb_gate *gate, const struct lb_peer *peer, const struct lb_login *login,

@@ -330,6 +330,15 @@ static bool is_crowded(const struct lb_attempt *a, struct lb_answer *ret)
     return true;
 }
 
+/* The request for more time of an access that is open already, or NULL. */
+static struct lb_live *find_extension(const struct lb_attempt *a, const struct lb_request *access)
+{
+    for (size_t i = 0; i < a->gate->n_live; i++)
+        if (a->gate->live[i]->request->extends && lb_streq(a->gate->live[i]->request->extends, access->id))
+            return a->gate->live[i];
+    return NULL;
+}
+
 int lb_make_extension(const struct lb_attempt *a, const struct lb_request *access, const char *reason,
                       int64_t duration, struct lb_answer *ret, struct lb_live **ret_live)
 {
@@ -337,20 +346,66 @@ int lb_make_extension(const struct lb_attempt *a, const struct lb_request *acces
     int64_t room = access->terms.max_duration - access->duration;
     struct wish wish = { access->ticket ? access->ticket : "", clean, duration < room ? duration : room,
                          duration > room ? duration : 0, access->id };
+    struct lb_live *pending = find_extension(a, access);
 
     if (!clean)
         return -ENOMEM;
-    for (size_t i = 0; i < a->gate->n_live; i++)
-        if (a->gate->live[i]->request->extends && lb_streq(a->gate->live[i]->request->extends, access->id)) {
-            *ret_live = a->gate->live[i];
-            lb_login_look(*ret_live, ret);
-            return 0;
-        }
+    if (pending) {
+        *ret_live = pending;
+        lb_login_look(pending, ret);
+        return 0;
+    }
     if (room <= 0)
         return lb_attempt_refuse(a, ret, "Access %s lasts as long as its rule allows already.", access->id);
     if (a->verdict.action != LB_ACTION_REQUIRE)
         return lb_attempt_refuse(a, ret, "The policy asks nobody about this login; there is nothing to extend.");
     return is_crowded(a, ret) ? 0 : create(a, &wish, ret, ret_live);
+}
+
+static int64_t usual_more(const struct lb_request *access)
+{
+    int64_t room = access->terms.max_duration - access->duration;
+
+    return access->terms.duration < room ? access->terms.duration : room;
+}
+
+static int ask_for_more(const struct lb_attempt *a, const struct lb_request *access, const char *problem,
+                        struct lb_answer *ret)
+{
+    struct lb_time now = lb_clock_now();
+    char span[LB_SPAN_MAX];
+    int r = lb_make_ask(a, ret, problem);
+
+    if (r < 0)
+        return r;
+    if (!problem)
+        lb_answer_paused(ret, LB_ANSWER_ASK, access, &now, "\nSay why, and how much longer you need.");
+    ret->ask.ticket = LB_NEED_NO; /* the access has its own */
+    free(ret->ask.duration);
+    ret->ask.duration = strdup(lb_span_format(usual_more(access), span, sizeof(span)));
+    return ret->ask.duration ? 0 : -ENOMEM;
+}
+
+int lb_make_more(const struct lb_attempt *a, const struct lb_request *access, const struct lb_words *w,
+                 struct lb_answer *ret, struct lb_live **ret_live)
+{
+    struct lb_terms terms = access->terms;
+    bool is_pending = find_extension(a, access);
+    int64_t duration, asked;
+
+    if (w->silent && !is_pending) {
+        lb_login_look(lb_gate_find(a->gate, access->id), ret);
+        return 0;
+    }
+    if (!is_pending && !w->reason && !w->duration)
+        return ask_for_more(a, access, NULL, ret);
+    if (!is_pending && terms.reason == LB_NEED_REQUIRED && !(w->reason && *w->reason))
+        return ask_for_more(a, access, "A reason is needed.", ret);
+    terms.duration = usual_more(access);
+    terms.max_duration = INT64_MAX; /* more time has a bound of its own */
+    if (!read_duration(&terms, w->duration, &duration, &asked))
+        return ask_for_more(a, access, "This is not a time: say for example 2h or 30min.", ret);
+    return lb_make_extension(a, access, w->reason ? w->reason : "", duration, ret, ret_live);
 }
 
 int lb_make_request(const struct lb_attempt *a, const struct lb_words *w, struct lb_answer *ret,

@@ -19,6 +19,11 @@ int lb_make_permitted(const struct lb_attempt *a, struct lb_answer *ret, struct 
  * may stop it are the rule's approvers. */
 int lb_make_script(const struct lb_attempt *a, struct lb_event *ret);
 
+/* His access is frozen because its time is over, and he logs in again: he is asked for how much longer, and that is a
+ * request for more time. Where nobody can be asked it is a refusal. */
+int lb_make_more(const struct lb_attempt *a, const struct lb_request *access, const struct lb_words *w,
+                 struct lb_answer *ret, struct lb_live **ret_live);
+
 /* An engineer asks for more time of an access that runs: a request that links to it and goes the same way. `a` is made
  * of the access (lb_attempt_of). */
 int lb_make_extension(const struct lb_attempt *a, const struct lb_request *access, const char *reason,

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "lockboxd/clock.h"
+#include "lockboxd/freezer.h"
 #include "lockboxd/log.h"
 #include "lockboxd/reaper.h"
 #include "lockboxd/store.h"
@@ -114,6 +115,7 @@ int lb_reaped_main(const char *state_directory, const char *runtime_directory, c
     struct lb_store_filter open_ones = { .open_only = true };
     int64_t warning;
     bool over;
+    int due;
     int r = lb_store_open(state_directory, true, 0, &others.store);
 
     if (r == 0)
@@ -123,7 +125,8 @@ int lb_reaped_main(const char *state_directory, const char *runtime_directory, c
         lb_store_close(others.store);
         return reap(runtime_directory, id, &(struct lb_reap_target){ .uid = uid, .slice = true });
     }
-    over = request->state == LB_STATE_ENDING || lb_request_due(request, &now, &warning) == LB_EVENT_TIME_OVER;
+    due = lb_request_due(request, &now, &warning);
+    over = request->state == LB_STATE_ENDING || due == LB_EVENT_TIME_OVER || due == LB_EVENT_FROZEN;
     r = EXIT_SUCCESS;
     if (over) {
         int64_t over_at = request->state == LB_STATE_ENDING ? request->end.at : request->not_after.wall;

@@ -9,11 +9,13 @@
 #include "lockboxd/launch.h"
 #include "lockboxd/freezer.h"
 #include "lockboxd/log.h"
+#include "lockboxd/pause.h"
 #include "lockboxd/policy_files.h"
 #include "lockboxd/read_text.h"
 #include "lockboxd/refusals.h"
 #include "lockboxd/rights.h"
 #include "lockboxd/scripts.h"
+#include "lockboxd/thaw.h"
 #include "lockboxd/unsaved.h"
 #include "policy/base.h"
 #include "policy/text.h"
@@ -240,17 +242,23 @@ static bool recover_deadline(struct lb_live *live)
 {
     struct lb_gate *g = live->gate;
     struct lb_time now = lb_clock_now();
-    struct lb_event e = { 0 };
+    struct lb_event e = lb_gate_due(live, &now);
 
-    e.kind = lb_request_due(live->request, &now, &e.warning);
-    if (e.kind == LB_EVENT_NONE || (e.kind == LB_EVENT_BEGUN && lb_gate_blocker(live)))
+    if (e.kind == LB_EVENT_NONE)
         return true;
-    e.by = strdup("clock");
     lb_gate_step(live, &e);
     for (size_t i = 0; i < g->n_live; i++)
         if (g->live[i] == live)
             return true;
     return false;
+}
+
+/* What the log says is frozen stays so; what is at its end is killed first and thawed then. */
+static bool stays_frozen(void *userdata, const char *id)
+{
+    const struct lb_live *live = lb_gate_find(userdata, id);
+
+    return live && (live->request->state == LB_STATE_PAUSED || live->request->state == LB_STATE_ENDING);
 }
 
 /* Everything that stood before stands again. */
@@ -272,6 +280,8 @@ static void recover_live(struct lb_gate *g, const struct lb_time *last)
             lb_launch_lost(live);
         else if (lb_state_is_access(live->request->state)) {
             lb_effects_run(live, LB_EFFECT_ARM | LB_EFFECT_UNLOCK);
+            if (live->request->state == LB_STATE_PAUSED)
+                lb_pause_freeze_now(live);
             recover_sessions(live);
         }
         lb_gate_arm(live);
@@ -302,7 +312,7 @@ static int replay(struct lb_gate *g)
     lb_gate_note(g, &started); /* a disk that takes nothing keeps what is open from opening, not from ending */
     recover_live(g, &last);
     if (g->runtime_directory)
-        lb_freezer_thaw_all(g->runtime_directory, NULL, NULL);
+        lb_freezer_thaw_all(g->runtime_directory, stays_frozen, g);
     lb_behind_sweep(g);
     return 0;
 }
@@ -328,8 +338,8 @@ int lb_gate_open_store(struct lb_gate *g)
 
 int lb_gate_start(struct lb_gate *g)
 {
-    if (lb_gate_open_store(g) < 0 && g->runtime_directory) /* nobody knows what should stand still */
-        lb_freezer_thaw_all(g->runtime_directory, NULL, NULL);
+    if (lb_gate_open_store(g) < 0 && g->runtime_directory)
+        lb_freezer_thaw_all(g->runtime_directory, lb_thaw_keeps, NULL);
     lb_gate_reload(g);
     return 0;
 }

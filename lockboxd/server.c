@@ -31,6 +31,7 @@ static void conn_free(struct lb_conn *c)
     sd_event_source_disable_unref(c->idle);
     close(c->fd);
     lb_varlink_reader_clear(&c->reader);
+    free(c->words);
     free(c->out);
     free(c->follow_request);
     free(c);

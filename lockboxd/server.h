@@ -38,6 +38,7 @@ struct lb_conn {
     int fd;
     sd_event_source *io, *idle;
     struct lb_varlink_reader reader;
+    char *words; /* to say besides, with an answer that comes later */
     char *out;
     size_t out_size, out_sent;
     bool more;    /* the call asked for more replies */

@@ -3,15 +3,18 @@
 
 #include "lockboxd/freezer.h"
 #include "lockboxd/log.h"
-#include "lockboxd/store.h"
 #include "policy/base.h"
+#include "policy/id.h"
 
-static bool keep(void *userdata, const char *id)
+bool lb_thaw_keeps(void *store, const char *id)
 {
     struct lb_request *request = NULL;
+    char printed[LB_ID_PRINTED_MAX];
     bool stays;
 
-    if (!userdata || lb_store_load(userdata, id, &request) < 0)
+    if (!store)
+        return *lb_id_format(id, printed);
+    if (lb_store_load(store, id, &request) < 0)
         return false;
     stays = request->state == LB_STATE_PAUSED || request->state == LB_STATE_ENDING;
     lb_request_free(request);
@@ -24,8 +27,8 @@ int lb_thaw_main(const char *state_directory, const char *runtime_directory)
     int r = lb_store_open(state_directory, true, 0, &store);
 
     if (r < 0)
-        lb_log(LOG_ERR, "Cannot read the log (%s); all that is frozen goes on.", strerror(-r));
-    r = lb_freezer_thaw_all(runtime_directory, keep, store);
+        lb_log(LOG_ERR, "Cannot read the log (%s); what is frozen of accesses stays so until it can be read, or they end.", strerror(-r));
+    r = lb_freezer_thaw_all(runtime_directory, lb_thaw_keeps, store);
     if (r < 0)
         lb_log(LOG_ALERT, "Cannot let go on what %s/frozen lists: %s", runtime_directory, strerror(-r));
     lb_store_close(store);

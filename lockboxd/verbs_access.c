@@ -7,6 +7,7 @@
 #include "lockboxd/grant.h"
 #include "lockboxd/make.h"
 #include "lockboxd/login.h"
+#include "lockboxd/pause.h"
 #include "lockboxd/people.h"
 #include "lockboxd/proto/json.h"
 #include "lockboxd/verbs.h"
@@ -27,6 +28,8 @@ static json_t *pack_request(const struct lb_request *r)
         json_object_del(j, "end");
     if (!r->left_behind.at)
         json_object_del(j, "left_behind");
+    if (r->state != LB_STATE_PAUSED)
+        json_object_del(j, "paused");
     if (r->terms.quorum > 1)
         json_object_set_new(j, "quorum", json_integer(r->terms.quorum));
     if (lb_state_is_waiting(r->state))
@@ -190,6 +193,7 @@ static const struct lb_field target_fields[] = {
     { "note", LB_FIELD_STRING, offsetof(struct target, note) },
     { "for", LB_FIELD_INT, offsetof(struct target, decision.duration), LB_FIELD_SPAN },
     { "from", LB_FIELD_INT, offsetof(struct target, decision.from), LB_FIELD_TIME },
+    { "hold", LB_FIELD_BOOL, offsetof(struct target, decision.hold) },
     { 0 },
 };
 
@@ -306,6 +310,37 @@ static struct lb_live *revive(struct lb_gate *g, const char *id)
     return live;
 }
 
+/* A pause is done when all of it stands still; that takes a moment. */
+static void on_still(struct lb_waiter *w)
+{
+    struct lb_conn *c = (struct lb_conn *)((char *)w - offsetof(struct lb_conn, waiter));
+    LB_FREE char *words = LB_TAKE(c->words);
+    struct lb_outcome o = { .id = w->live->request->id, .reason = words };
+
+    if (lb_pause_is_under_way(w->live)) {
+        c->words = LB_TAKE(words);
+        return;
+    }
+    if (w->live->freeze_error < 0)
+        o.reason = (char *)"not everything stands still yet, which is tried on; revoke ends it";
+    lb_gate_unpark(w);
+    tell_done(c, &o);
+}
+
+/* True if the answer comes later. */
+static bool await_still(struct lb_conn *c, struct lb_outcome *o, lb_decide_verb *verb)
+{
+    struct lb_live *live = verb == lb_decide_pause ? lb_gate_find(c->server->gate, o->id) : NULL;
+
+    if (!live || !lb_pause_is_under_way(live))
+        return false;
+    free(c->words);
+    c->words = LB_TAKE(o->reason);
+    c->waiter.wake = on_still;
+    lb_gate_park(live, &c->waiter);
+    return true;
+}
+
 static void decide(struct lb_conn *c, void *parameters, lb_decide_verb *verb)
 {
     LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
@@ -331,7 +366,7 @@ static void decide(struct lb_conn *c, void *parameters, lb_decide_verb *verb)
         no_such(c, p->id);
     else if (outcome.refusal)
         tell_refusal(c, &outcome, state);
-    else
+    else if (!await_still(c, &outcome, verb))
         tell_done(c, &outcome);
     if (revived && outcome.refusal) /* else its event has dropped it */
         lb_gate_drop(live);
@@ -350,6 +385,8 @@ DECIDE(withdraw)
 DECIDE(ask)
 DECIDE(answer)
 DECIDE(acknowledge)
+DECIDE(pause)
+DECIDE(resume)
 
 static const struct lb_field grant_fields[] = {
     { "account", LB_FIELD_STRING, offsetof(struct lb_grant, account), LB_FIELD_REQUIRED },
@@ -549,6 +586,8 @@ const struct lb_verb lb_verbs_access[] = {
     VERB("Revoke", target_fields, struct target, verb_revoke),
     VERB("Done", target_fields, struct target, verb_done),
     VERB("Withdraw", target_fields, struct target, verb_withdraw),
+    VERB("Pause", target_fields, struct target, verb_pause),
+    VERB("Resume", target_fields, struct target, verb_resume),
     VERB("Acknowledge", target_fields, struct target, verb_acknowledge),
     VERB("Extend", extension_fields, struct extension, verb_extend),
     VERB("Grant", grant_fields, struct lb_grant, verb_grant),

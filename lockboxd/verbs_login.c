@@ -125,10 +125,13 @@ static void answer_closed(struct lb_conn *c, const char *id)
     LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
     struct lb_gate *g = c->server->gate;
     struct lb_request *request = NULL;
+    struct lb_live *access;
     struct lb_time now = { 0 };
 
     if (!g->store || lb_store_load(g->store, id, &request) < 0)
         lb_answer_say(&a, LB_ANSWER_DENIED, "There is no such request.");
+    else if ((access = lb_login_extended(g, request)))
+        lb_login_look(access, &a);
     else
         lb_answer_request(&a, request, NULL, &now);
     lb_request_free(request);

@@ -42,6 +42,7 @@ enum lb_event_kind {
     LB_EVENT_UNIT_FAILED, /* one of the units that the access unlocks, or locks again */
     LB_EVENT_SCRIPT_ENDED, /* by itself, or with its access */
     LB_EVENT_PAUSED,
+    LB_EVENT_FROZEN, /* the time is over; frozen, so that more can be approved before everything ends */
     LB_EVENT_RESUMED,
     /* the end: why … */
     LB_EVENT_TIME_OVER,
@@ -147,8 +148,9 @@ struct lb_event {
 
     /* ends and receipts */
     char *by;                /* who or what: a name, "clock", "reboot", "engineer" */
-    int64_t left_usec;       /* REBOOTED: until the deadline */
+    int64_t left_usec;       /* REBOOTED: until the deadline; PAUSED, RESUMED: of the access's time */
     int64_t wait_usec;       /* REBOOTED: until the beginning that an approver has put off */
+    bool hold;               /* PAUSED: that time stands still, for `duration` at most */
     int64_t warning;         /* WARNED: which of the terms' warnings, µs before the end */
     int64_t killed, left, ms;
     struct lb_killed kinds;  /* of those killed */

@@ -15,6 +15,8 @@
 #define TELL LB_EFFECT_TELL
 #define UNLOCK LB_EFFECT_UNLOCK
 #define LOOK LB_EFFECT_LOOK
+#define FREEZE LB_EFFECT_FREEZE
+#define THAW LB_EFFECT_THAW
 #define TO(state, effects) { LB_STATE_##state, (effects) }
 
 const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = {
@@ -61,7 +63,8 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
         [LB_EVENT_CLOSED] = TO(ACTIVE, CLOSING),
         [LB_EVENT_WARNED] = TO(ACTIVE, WARN),
         [LB_EVENT_EXTENDED] = TO(ACTIVE, ARM | WARN),
-        [LB_EVENT_PAUSED] = TO(PAUSED, CLOSING | WARN),
+        [LB_EVENT_PAUSED] = TO(PAUSED, CLOSING | ARM | FREEZE | WAKE),
+        [LB_EVENT_FROZEN] = TO(PAUSED, CLOSING | ARM | FREEZE | WAKE),
         [LB_EVENT_TIME_OVER] = TO(ENDING, CLOSING | WAKE | REAP),
         [LB_EVENT_HANDED_BACK] = TO(ENDING, CLOSING | WAKE | REAP),
         [LB_EVENT_STOPPED] = TO(ENDING, CLOSING | WAKE | REAP),
@@ -73,7 +76,8 @@ const struct lb_transition lb_lifecycle[LB_STATE_MAX_][LB_EVENT_REQUEST_MAX_] = 
     },
     [LB_STATE_PAUSED] = {
         [LB_EVENT_CLOSED] = TO(PAUSED, CLOSING),
-        [LB_EVENT_RESUMED] = TO(ACTIVE, WARN),
+        [LB_EVENT_RESUMED] = TO(ACTIVE, ARM | THAW | WAKE),
+        [LB_EVENT_FROZEN] = TO(PAUSED, CLOSING | ARM | WAKE), /* as it is already */
         [LB_EVENT_EXTENDED] = TO(PAUSED, ARM),
         [LB_EVENT_TIME_OVER] = TO(ENDING, CLOSING | WAKE | REAP),
         [LB_EVENT_HANDED_BACK] = TO(ENDING, CLOSING | WAKE | REAP),
@@ -308,13 +312,65 @@ static struct lb_deadline renewed(const struct lb_deadline *d, const struct lb_e
     return lb_deadline_after(&e->time, min(e->left_usec, lb_deadline_left(&latest, &e->time)));
 }
 
+static void move_end(struct lb_request *r, struct lb_deadline end)
+{
+    r->not_after = end;
+    r->turn++;
+}
+
+/* While the time stands still, the clock that runs is the pause's. */
 static int on_extended(struct lb_request *r, const struct lb_event *e)
 {
-    r->not_after = renewed(&r->not_after, e, e->duration);
+    if (r->pause.hold)
+        r->pause.left += e->duration;
+    else
+        move_end(r, renewed(&r->not_after, e, e->duration));
     r->duration += e->duration;
     r->warned = 0; /* the warnings are given again */
-    r->extensions++;
     return on_decision(r, e);
+}
+
+/* Without hold the time runs on, and so does the deadline. */
+static int on_paused(struct lb_request *r, const struct lb_event *e)
+{
+    struct lb_pause *p = &r->pause;
+
+    *p = (struct lb_pause){ .at = e->time.wall, .hold = e->hold };
+    if (e->hold) {
+        p->left = lb_deadline_left(&r->not_after, &e->time);
+        p->charged = min(e->duration, r->terms.max_duration - r->held);
+        r->held += p->charged;
+        move_end(r, lb_deadline_after(&e->time, p->charged));
+    }
+    return set(&p->by, e->by) < 0 || set(&p->note, e->note) < 0 ? -ENOMEM : 0;
+}
+
+/* Its time is over and stands still. What an approver has paused stays paused by him. */
+static int on_frozen(struct lb_request *r, const struct lb_event *e)
+{
+    struct lb_pause *p = &r->pause;
+
+    p->hold = true;
+    p->left = 0;
+    move_end(r, lb_deadline_after(&e->time, min(e->duration, r->terms.freeze)));
+    if (r->state == LB_STATE_PAUSED)
+        return 0;
+    p->at = e->time.wall;
+    return set(&p->by, e->by);
+}
+
+static int on_resumed(struct lb_request *r, const struct lb_event *e)
+{
+    struct lb_pause *p = &r->pause;
+
+    if (p->hold) {
+        r->held -= min(lb_deadline_left(&r->not_after, &e->time), p->charged);
+        move_end(r, lb_deadline_after(&e->time, min(p->left, e->left_usec)));
+    }
+    free(p->by);
+    free(p->note);
+    *p = (struct lb_pause){ 0 };
+    return 0;
 }
 
 static int on_rebooted(struct lb_request *r, const struct lb_event *e)
@@ -409,6 +465,9 @@ static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const s
     [LB_EVENT_WARNED] = on_warned,
     [LB_EVENT_REBOOTED] = on_rebooted,
     [LB_EVENT_EXTENDED] = on_extended,
+    [LB_EVENT_PAUSED] = on_paused,
+    [LB_EVENT_FROZEN] = on_frozen,
+    [LB_EVENT_RESUMED] = on_resumed,
     [LB_EVENT_TIME_OVER] = on_end,
     [LB_EVENT_HANDED_BACK] = on_end,
     [LB_EVENT_STOPPED] = on_end,
@@ -425,12 +484,6 @@ static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const s
 static bool is_new_session(const struct lb_request *r, const struct lb_event *e)
 {
     return !lb_request_is_script(r) && !lb_request_session(r, e->pid, e->pid_started);
-}
-
-static bool is_for_logins(const struct lb_request *r, const struct lb_event *e)
-{
-    (void)e;
-    return !lb_request_is_script(r);
 }
 
 static bool is_script_that_runs(const struct lb_request *r, const struct lb_event *e)
@@ -475,6 +528,25 @@ static bool is_within_bounds(const struct lb_request *r, const struct lb_event *
            !lb_deadline_due(&r->not_after, &e->time);
 }
 
+/* A pause without a clock of its own has that of the access; one that holds its time has to have both. */
+static bool may_pause(const struct lb_request *r, const struct lb_event *e)
+{
+    if (lb_request_is_script(r))
+        return false; /* nothing would stand still */
+    return !e->hold || (e->duration > 0 && r->held < r->terms.max_duration && !lb_deadline_due(&r->not_after, &e->time));
+}
+
+static bool is_at_its_end(const struct lb_request *r, const struct lb_event *e)
+{
+    return lb_request_freezes(r) && lb_deadline_due(&r->not_after, &e->time);
+}
+
+/* There is time left: what the event says never makes it more than there is. */
+static bool may_resume(const struct lb_request *r, const struct lb_event *e)
+{
+    return !lb_deadline_due(&r->not_after, &e->time) && (!r->pause.hold || e->left_usec > 0);
+}
+
 static bool is_nothing_left(const struct lb_request *r, const struct lb_event *e)
 {
     (void)r;
@@ -493,9 +565,11 @@ static bool (*const conditions[LB_EVENT_REQUEST_MAX_])(const struct lb_request *
     [LB_EVENT_ADDED] = is_for_more_time,
     [LB_EVENT_BEGUN] = may_begin,
     [LB_EVENT_EXTENDED] = is_within_bounds,
+    [LB_EVENT_PAUSED] = may_pause,
+    [LB_EVENT_FROZEN] = is_at_its_end,
+    [LB_EVENT_RESUMED] = may_resume,
     [LB_EVENT_ACKNOWLEDGED] = is_unseen_emergency,
     [LB_EVENT_OPENED] = is_new_session,
-    [LB_EVENT_PAUSED] = is_for_logins, /* nothing would stand still */
     [LB_EVENT_SCRIPT_ENDED] = is_script_that_runs,
     [LB_EVENT_CLOSED] = is_open_session,
     [LB_EVENT_LEFT_BEHIND] = is_not_reported,

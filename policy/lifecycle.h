@@ -16,6 +16,8 @@ enum lb_effect {
     LB_EFFECT_TELL = 1 << 7,    /* the last message to the terminals of the other side */
     LB_EFFECT_UNLOCK = 1 << 8,  /* start the units that the access unlocks */
     LB_EFFECT_LOOK = 1 << 9,    /* how the host is before anybody has done anything under the access */
+    LB_EFFECT_FREEZE = 1 << 10, /* nothing of it runs until … */
+    LB_EFFECT_THAW = 1 << 11,   /* … it goes on */
 };
 
 struct lb_transition {

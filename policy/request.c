@@ -96,6 +96,15 @@ const struct lb_field lb_left_behind_fields[] = {
     { 0 },
 };
 
+static const struct lb_field pause_fields[] = {
+    IN(lb_pause, by, "by", LB_FIELD_STRING, 0),
+    IN(lb_pause, at, "at", LB_FIELD_INT, LB_FIELD_TIME),
+    IN(lb_pause, note, "note", LB_FIELD_STRING, 0),
+    IN(lb_pause, hold, "hold", LB_FIELD_BOOL, LB_FIELD_ALWAYS),
+    IN(lb_pause, left, "left", LB_FIELD_INT, LB_FIELD_SPAN | LB_FIELD_ALWAYS),
+    { 0 },
+};
+
 #define FIELD(member, kind, ...) IN(lb_request, member, #member, kind, __VA_ARGS__)
 #define STRING(member) FIELD(member, LB_FIELD_STRING, 0)
 #define LIST(member, element, of) FIELD(member, LB_FIELD_LIST, 0, .fields = of, .size = sizeof(struct element))
@@ -120,6 +129,7 @@ const struct lb_field lb_request_fields[] = {
     LIST(messages, lb_message, message_fields),
     LIST(sessions, lb_session, session_fields),
     FIELD(script, LB_FIELD_OBJECT, 0, .fields = script_fields),
+    IN(lb_request, pause, "paused", LB_FIELD_OBJECT, 0, .fields = pause_fields),
     FIELD(end, LB_FIELD_OBJECT, 0, .fields = end_fields),
     FIELD(left_behind, LB_FIELD_OBJECT, 0, .fields = lb_left_behind_fields),
     { 0 },
@@ -223,11 +233,22 @@ struct lb_deadline lb_request_deadline(const struct lb_request *r, const struct 
     }
 }
 
+bool lb_request_freezes(const struct lb_request *r)
+{
+    return r->terms.on_end == LB_ON_END_FREEZE && !r->pause.hold && r->sessions.n > 0 &&
+           r->basis != LB_BASIS_PERMIT && r->duration < r->terms.max_duration;
+}
+
+bool lb_request_is_at_end(const struct lb_request *r)
+{
+    return r->state == LB_STATE_PAUSED && r->pause.hold && r->pause.left == 0;
+}
+
 /* The end comes before any warning, and of several warnings that are due only the last is given. */
 static int due_in_access(const struct lb_request *r, const struct lb_time *now, int64_t *ret_warning)
 {
     if (lb_deadline_due(&r->not_after, now))
-        return LB_EVENT_TIME_OVER;
+        return lb_request_freezes(r) ? LB_EVENT_FROZEN : LB_EVENT_TIME_OVER;
     if (r->state != LB_STATE_ACTIVE)
         return LB_EVENT_NONE;
     for (size_t i = 0; i < LB_WARN_MAX; i++)

@@ -53,6 +53,18 @@ struct lb_left_behind {
     char *problem;          /* why no report could be made */
 };
 
+/* Who does what time demands. */
+#define LB_BY_CLOCK "clock"
+
+/* Why an access is frozen. Its deadline (not_after) is then when it ends unless it is resumed. */
+struct lb_pause {
+    char *by, *note; /* the approver, or LB_BY_CLOCK at its end */
+    int64_t at;      /* since when; 0: it is not frozen */
+    bool hold;       /* its time stands still */
+    int64_t left;    /* hold: µs of its time that it has when it goes on; 0: its time is over */
+    int64_t charged; /* hold: µs counted in `held` when it began */
+};
+
 struct lb_request {
     char *id;
     int state, basis; /* enum lb_state, enum lb_basis */
@@ -68,7 +80,9 @@ struct lb_request {
     struct lb_terms terms;
     char **reviewers, **entitled;
     int64_t warned; /* the last warning given, µs before the end; 0: none */
-    int64_t extensions;      /* how often it got more time */
+    int64_t turn;            /* how often its deadline was moved in any way */
+    int64_t held;            /* µs for which its time stood still, the longest that a pause may still last included */
+    struct lb_pause pause;
     int64_t acknowledged_at; /* an emergency: when an approver had seen it; 0: not yet */
     struct lb_list approvals, messages, sessions;
     struct lb_script script;
@@ -89,6 +103,13 @@ bool lb_request_is_window(const struct lb_request *r);
 size_t lb_request_open_sessions(const struct lb_request *r);
 /* The open session led by this process, or NULL. */
 struct lb_session *lb_request_session(const struct lb_request *r, int64_t pid, int64_t pid_started);
+
+/* Whether it is frozen when its time is over, instead of ending: OnEnd=freeze, and there is something to freeze and
+ * more time to be had. */
+bool lb_request_freezes(const struct lb_request *r);
+
+/* Whether it is frozen because its time is over. */
+bool lb_request_is_at_end(const struct lb_request *r);
 
 /* When time alone next changes something: the moment from which lb_request_due() may have another answer. */
 struct lb_deadline lb_request_deadline(const struct lb_request *r, const struct lb_time *now);

@@ -43,7 +43,7 @@ static const struct lb_rules_key keys[] = {
     TERM("Access", "Starts", enum, starts, .names = lb_starts_names),
     TERM("Access", "UseBy", span, use_by),
     TERM("Access", "Units", units, units, .may_be_empty = true),
-    TERM("Access", "OnEnd", on_end, on_end, .later = true),
+    TERM("Access", "OnEnd", on_end, on_end),
     TERM("Access", "Warn", warn, warn, .may_be_empty = true),
     TERM("Access", "OnReboot", enum, on_reboot, .names = lb_on_reboot_names),
     TERM("Access", "Record", enum, record, .names = lb_need_names, .later = true),

@@ -24,6 +24,9 @@ static const struct lb_verb verbs[] = {
     { "answer", "[ID] TEXT", "say something to the approvers of your request", verb_answer, BIT(JSON), 2,
       .text = true, .states = TALKING, .own = true },
     { "revoke", "[ID]", "stop an access at once", verb_revoke, ACT, 1, .states = "approved active paused ending" },
+    { "pause", "[ID]", "freeze an access; resume lets it go on", verb_pause, ACT | BIT(FOR) | BIT(HOLD), 1,
+      .states = "active" },
+    { "resume", "[ID]", "let a paused access go on", verb_resume, ACT, 1, .states = "paused" },
     { "done", "[ID]", "hand your own access back", verb_done, BIT(JSON), 1, .states = "active paused", .own = true },
     { "withdraw", "[ID]", "take your own request back", verb_withdraw, BIT(JSON), 1,
       .states = "review pending approved", .own = true },
@@ -48,7 +51,7 @@ static const struct lb_verb verbs[] = {
     { "doctor", "", "does every way into this host pass the gate?", verb_doctor, BIT(JSON) | BIT(ROOT) },
 };
 
-static const char later_verbs[] = "pause resume watch play audit statement submit courier setup";
+static const char later_verbs[] = "watch play audit statement submit courier setup";
 
 /* --- help --------------------------------------------------------------------------------------------------------- */
 

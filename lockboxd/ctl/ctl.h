@@ -13,6 +13,7 @@
 #include "policy/base.h"
 #include "policy/event.h"
 #include "policy/id.h"
+#include "policy/request.h"
 
 #define LB_ACCESS "org.lockbox.Access."
 #define LB_AUDIT "org.lockbox.Audit."
@@ -34,7 +35,7 @@ enum lb_option {
     LB_OPTION_ACCOUNT, LB_OPTION_ENGINEER, LB_OPTION_TICKET, LB_OPTION_STATE, LB_OPTION_SINCE, LB_OPTION_UNTIL,
     LB_OPTION_FOLLOW, LB_OPTION_FOR, LB_OPTION_NOTE, LB_OPTION_REASON, LB_OPTION_SCOPE, LB_OPTION_WAIT,
     LB_OPTION_SERVICE, LB_OPTION_RHOST, LB_OPTION_KEY, LB_OPTION_IDENTITY, LB_OPTION_AT, LB_OPTION_FROM,
-    LB_OPTION_SIGN, LB_OPTION_ROOT,
+    LB_OPTION_SIGN, LB_OPTION_ROOT, LB_OPTION_HOLD,
     LB_OPTION_MAX_,
 };
 
@@ -179,6 +180,9 @@ bool lb_show_is_emergency(const json_t *request);
 /* … that no approver has acknowledged yet. */
 bool lb_show_is_unseen(const json_t *request);
 
+/* Whether it is frozen because its time is over, not by an approver. */
+bool lb_show_is_at_end(const json_t *request);
+
 /* How long it is for: "8h", and "8h more" where it asks more time for another one. Returns buf. */
 #define LB_SHOW_DURATION_MAX 40
 const char *lb_show_duration(const json_t *request, char *buf);
@@ -237,6 +241,8 @@ int verb_sessions(struct lb_ctl *ctl);
 int verb_approve(struct lb_ctl *ctl);
 int verb_deny(struct lb_ctl *ctl);
 int verb_revoke(struct lb_ctl *ctl);
+int verb_pause(struct lb_ctl *ctl);
+int verb_resume(struct lb_ctl *ctl);
 int verb_ask(struct lb_ctl *ctl);
 int verb_answer(struct lb_ctl *ctl);
 int verb_grant(struct lb_ctl *ctl);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The approver's verbs: yes, no, stop, beforehand, seen, and words to the engineer. */
+/* The approver's verbs: yes, no, freeze, beforehand, seen, and words to the engineer. */
 #include <stdio.h>
 
 #include "lockboxd/ctl/ctl.h"
@@ -39,6 +39,43 @@ int verb_approve(struct lb_ctl *ctl)
 int verb_deny(struct lb_ctl *ctl)
 {
     return lb_act_once(ctl, LB_ACCESS "Deny", ctl->options[LB_OPTION_NOTE], "Denied", "");
+}
+
+int verb_pause(struct lb_ctl *ctl)
+{
+    LB_JSON json_t *request = NULL;
+    bool hold = ctl->options[LB_OPTION_HOLD];
+    json_t *parameters = NULL;
+    char rest[LB_ACT_PERIOD_MAX], time[LB_HUMAN_MAX];
+    int r;
+
+    if (ctl->options[LB_OPTION_FOR] && !hold)
+        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "a pause lasts until the access ends; a time for it goes with --hold");
+    parameters = json_pack("{s:s, s:s*, s:b}", "id", ctl->id, "note", ctl->options[LB_OPTION_NOTE], "hold", hold);
+    r = lb_act_with_times(ctl, parameters, &parameters);
+    if (r == LB_EXIT_DONE)
+        r = lb_act(ctl, LB_ACCESS "Pause", parameters, &request);
+    if (r != LB_EXIT_DONE)
+        return r;
+    lb_human_moment(lb_ctl_time(request, "not_after"), ctl->now, time);
+    snprintf(rest, sizeof(rest), "; %s %s if it is not resumed",
+             hold ? "its time stands still, and it ends" : "it ends", time);
+    lb_act_say_done(ctl, "Paused", request, rest);
+    return LB_EXIT_DONE;
+}
+
+int verb_resume(struct lb_ctl *ctl)
+{
+    LB_JSON json_t *request = NULL;
+    json_t *parameters = json_pack("{s:s, s:s*}", "id", ctl->id, "note", ctl->options[LB_OPTION_NOTE]);
+    char rest[LB_ACT_PERIOD_MAX], time[LB_HUMAN_MAX];
+    int r = lb_act(ctl, LB_ACCESS "Resume", parameters, &request);
+
+    if (r != LB_EXIT_DONE)
+        return r;
+    snprintf(rest, sizeof(rest), "; it ends %s", lb_human_moment(lb_ctl_time(request, "not_after"), ctl->now, time));
+    lb_act_say_done(ctl, "Resumed", request, rest);
+    return LB_EXIT_DONE;
 }
 
 int verb_ask(struct lb_ctl *ctl)

@@ -44,6 +44,7 @@ static const struct {
     [LB_OPTION_FROM] = { "from", "TIME", "access begins then: tomorrow 09:00, 2024-05-03 18:00, +2h" },
     [LB_OPTION_SIGN] = { "sign", "KEY", NULL },
     [LB_OPTION_ROOT] = { "root", "DIR", "the host whose files are under DIR, not this one" },
+    [LB_OPTION_HOLD] = { "hold", NULL, "the access's time stands still, for --for (1h) at most" },
 };
 
 void lb_ctl_print_options(FILE *out, uint32_t which)

@@ -46,6 +46,7 @@ static const struct {
     { "review pending approved", true, "To take it back", "withdraw", "", NULL },
     { "active paused", true, "To get more time", "extend", " --for TIME", NULL, "script" },
     { "active paused", true, "To hand it back", "done", "", NULL },
+    { "active", false, "To freeze it", "pause", "", "sessions" },
     { "approved active paused ending", false, "To stop it", "revoke", "", NULL },
 };
 
@@ -77,10 +78,17 @@ static bool is_in(const json_t *request, const char *words)
     return lb_show_is_one_of(lb_ctl_string(request, "state"), words);
 }
 
+bool lb_show_is_at_end(const json_t *request)
+{
+    return strcmp(lb_ctl_string(json_object_get(request, "paused"), "by"), LB_BY_CLOCK) == 0;
+}
+
 const char *lb_show_state(const json_t *request)
 {
     const char *state = lb_ctl_string(request, "state");
 
+    if (lb_show_is_at_end(request))
+        return "Frozen at its end";
     for (size_t i = 0; i < LB_ELEMENTS(states); i++)
         if (strcmp(states[i].state, state) == 0)
             return states[i].shown;
@@ -297,6 +305,31 @@ static void links(struct card *card, const json_t *request)
     }
 }
 
+/* Why it is frozen, until when, and what lets it go on. */
+static void paused(struct card *card, const json_t *request)
+{
+    const json_t *pause = json_object_get(request, "paused");
+    const char *note = lb_ctl_string(pause, "note"), *id = lb_ctl_string(request, "id");
+    int64_t left = lb_ctl_int(pause, "left");
+    bool hold = json_is_true(json_object_get(pause, "hold"));
+    char time[LB_HUMAN_MAX], span[LB_SPAN_MAX];
+
+    lb_human_time(lb_ctl_time(pause, "at"), card->ctl->now, time);
+    if (lb_show_is_at_end(request))
+        line(card, "Frozen", LB_COLOUR_YELLOW, "since %s, when its time was over", time);
+    else
+        line(card, "Paused", LB_COLOUR_YELLOW, "by %s since %s%s%s", lb_ctl_string(pause, "by"), time,
+             *note ? ": " : "", note);
+    if (hold && left)
+        line(card, "Time left", LB_COLOUR_NONE, "%s, which stands still",
+             lb_span_format(left * LB_USEC_PER_SEC, span, sizeof(span)));
+    lb_human_moment(lb_ctl_time(request, "not_after"), card->ctl->now, time);
+    line(card, "Ends", LB_COLOUR_NONE, "%s, if %s", time,
+         hold && !left ? "no more time is approved: the engineer asks for it with a new login" : "it is not resumed");
+    if (!hold || left)
+        line(card, "To let it go on", LB_COLOUR_NONE, "lockboxctl resume %s", id);
+}
+
 static void when(struct card *card, const json_t *request)
 {
     char span[LB_SHOW_DURATION_MAX];
@@ -309,8 +342,10 @@ static void when(struct card *card, const json_t *request)
     if (is_in(request, "approved"))
         moment(card, "Use by", request, "use_by");
     moment(card, lb_ctl_time(request, "not_before") > card->ctl->now ? "Begins" : "Began", request, "not_before");
-    if (is_in(request, "active paused"))
+    if (is_in(request, "active"))
         moment(card, "Ends", request, "not_after");
+    if (is_in(request, "paused"))
+        paused(card, request);
     line(card, "Rule", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "rule"));
     line(card, "Basis", LB_COLOUR_NONE, "%s", lb_ctl_string(request, "basis"));
 }

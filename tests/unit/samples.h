@@ -88,7 +88,8 @@ static inline char *sample_text(const struct lb_request *r)
     if (r) {
         const struct lb_deadline d[] = { r->decide_by, r->begin_at, r->use_by, r->not_after };
 
-        fprintf(out, "%s %s %lld %lld", a, b, (long long)r->warned, (long long)r->extensions);
+        fprintf(out, "%s %s %lld %lld %lld %lld", a, b, (long long)r->warned,
+                (long long)r->turn, (long long)r->held, (long long)r->pause.charged);
         for (size_t i = 0; i < LB_ELEMENTS(d); i++)
             fprintf(out, " %lld/%lld/%lld", (long long)d[i].wall, (long long)d[i].boot, (long long)d[i].boot_id);
         for (char **name = r->reviewers; name && *name; name++)

@@ -53,7 +53,9 @@ static void test_every_state(void **state)
             "Engineer eng@vendor.example, ticket CASE-1234, asked for 4h." },
         [LB_STATE_APPROVED] = { LB_ANSWER_ALLOWED, "Access 7F3K-9QXM to root is approved for 4h, from now on." },
         [LB_STATE_ACTIVE] = { LB_ANSWER_ALLOWED, "Access 7F3K-9QXM to root until Mon 21 Sep 18:13 UTC (in 3h)." },
-        [LB_STATE_PAUSED] = { LB_ANSWER_DENIED, "Access 7F3K-9QXM to root is paused by the customer." },
+        [LB_STATE_PAUSED] = { LB_ANSWER_DENIED,
+            "Access 7F3K-9QXM to root is paused by bob since Mon 21 Sep 14:13 UTC. It ends Mon 21 Sep 18:13 UTC (in 3h) "
+            "if it is not resumed. Log in again then." },
         [LB_STATE_ENDING] = { LB_ANSWER_DENIED, "Access 7F3K-9QXM to root is ending." },
         [LB_STATE_COMPLETED] = { LB_ANSWER_DENIED,
             "Request 7F3K-9QXM is over (completed). Log in again to make a new request." },
@@ -212,7 +214,7 @@ static void test_moved_clock(void **state)
     (void)state;
     now.wall -= 10 * 365 * 24 * HOUR;
     lb_answer_request(&a, r, NULL, &now);
-    assert_int_equal(a.remaining, 11 * HOUR + 2 * LB_USEC_PER_SEC); /* eight of them may still be added */
+    assert_int_equal(a.remaining, 23 * HOUR + 2 * LB_USEC_PER_SEC); /* eight may still be added, and twelve held */
     lb_request_free(r);
 }
 
@@ -234,12 +236,15 @@ static void test_not_yet(void **state)
     lb_request_free(r);
 }
 
-/* What PID 1 is told as the end at the latest: with all the time that may be added, and never less than there is. */
+/* What PID 1 is told as the end at the latest: with all the time that may be added, or for which it may be held or
+ * frozen, and never less than there is. */
 static void test_remaining(void **state)
 {
-    static const struct { int64_t duration, most, remaining; } wanted[] = {
-        { 4 * HOUR, 12 * HOUR, 11 * HOUR }, { 4 * HOUR, 4 * HOUR, 3 * HOUR }, { 4 * HOUR, 1 * HOUR, 3 * HOUR },
-        { 4 * HOUR, LB_NEVER, LB_NEVER - HOUR } };
+    static const struct { int64_t duration, most, held, freeze, remaining; } wanted[] = {
+        { 4 * HOUR, 12 * HOUR, 0, 0, 23 * HOUR }, { 4 * HOUR, 4 * HOUR, 0, 0, 7 * HOUR },
+        { 4 * HOUR, 12 * HOUR, 12 * HOUR, 0, 11 * HOUR }, { 4 * HOUR, 4 * HOUR, 4 * HOUR, 0, 3 * HOUR },
+        { 4 * HOUR, 4 * HOUR, 4 * HOUR, HOUR, 4 * HOUR }, { 4 * HOUR, 1 * HOUR, 1 * HOUR, 0, 3 * HOUR },
+        { 4 * HOUR, LB_NEVER, 0, 0, LB_NEVER } };
 
     (void)state;
     for (size_t i = 0; i < LB_ELEMENTS(wanted); i++) {
@@ -247,10 +252,37 @@ static void test_remaining(void **state)
 
         r->duration = wanted[i].duration;
         r->terms.max_duration = wanted[i].most;
+        r->terms.freeze = wanted[i].freeze;
+        r->held = wanted[i].held;
         LB_CLEANUP(lb_answer_clear) struct lb_answer a = answer(r, NULL, HOUR + 2 * LB_USEC_PER_SEC);
         assert_int_equal(a.remaining, wanted[i].remaining);
         lb_request_free(r);
     }
+}
+
+/* Who froze it and why, until when, and what can be done. */
+static void test_paused(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+    struct lb_event e = sample_event(LB_EVENT_PAUSED, HOUR);
+
+    (void)state;
+    e.note = "what is that?";
+    assert_int_equal(lb_lifecycle_apply(&r, &e), 0);
+    assert_answer(r, NULL, HOUR, LB_ANSWER_DENIED,
+                  "Access 7F3K-9QXM to root is paused by bob since Mon 21 Sep 15:13 UTC: what is that?. It ends Mon 21 Sep "
+                  "18:13 UTC (in 3h 2s) if it is not resumed. Log in again then.");
+    r->terms.on_end = LB_ON_END_FREEZE;
+    r->terms.freeze = e.duration = HOUR;
+    e = sample_event(LB_EVENT_RESUMED, HOUR);
+    assert_int_equal(lb_lifecycle_apply(&r, &e), 0);
+    e = sample_event(LB_EVENT_FROZEN, 5 * HOUR);
+    e.by = LB_BY_CLOCK;
+    assert_int_equal(lb_lifecycle_apply(&r, &e), 0);
+    assert_answer(r, NULL, 5 * HOUR, LB_ANSWER_DENIED,
+                  "Access 7F3K-9QXM to root is frozen since Mon 21 Sep 19:13 UTC, when its time was over. It ends Mon 21 Sep "
+                  "20:13 UTC (in 1h) if no more time is approved. Log in interactively to ask for it.");
+    lb_request_free(r);
 }
 
 static void test_say_again(void **state)
@@ -279,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_moved_clock),
         cmocka_unit_test(test_not_yet),
         cmocka_unit_test(test_remaining),
+        cmocka_unit_test(test_paused),
         cmocka_unit_test(test_say_again),
     };
 

@@ -283,6 +283,36 @@ static void test_acknowledge(void **state)
            "lockboxctl: there is no request now that acknowledge could mean; look with: lockboxctl list --recent\n");
 }
 
+/* --- frozen ------------------------------------------------------------------------------------------------------- */
+
+#define PAUSED(more) REQUEST("paused", "approval", ALICE ",\"not_after\":\"2024-05-03T18:00:00Z\"" more)
+
+static void test_pause(void **state)
+{
+    (void)state;
+    expect(RUN(REPLIES(GIVES(PAUSED(""))), "pause", "7f3k9qxm", "--note", "what is that?"), LB_EXIT_DONE,
+           "Pause {\"hold\":false,\"id\":\"7F3K-9QXM\",\"note\":\"what is that?\"}\n",
+           "Paused 7F3K-9QXM: alice on eng@box; it ends today 18:00 (in 2h) if it is not resumed.\n", "");
+    expect(RUN(REPLIES("{\"parameters\":{\"message\":\"the rule allows 2h at most\",\"request\":" PAUSED("") "}}"),
+               "pause", "7F3K-9QXM", "--hold", "--for", "3h"), LB_EXIT_DONE,
+           "Pause {\"for\":10800,\"hold\":true,\"id\":\"7F3K-9QXM\"}\n",
+           "Paused 7F3K-9QXM: alice on eng@box; its time stands still, and it ends today 18:00 (in 2h) if it is not "
+           "resumed.\n", "lockboxctl: the rule allows 2h at most\n");
+    expect(RUN(NO_REPLIES, "pause", "7F3K-9QXM", "--for", "3h"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: a pause lasts until the access ends; a time for it goes with --hold\n");
+}
+
+/* Without an ID the one that is paused is meant. */
+static void test_resume(void **state)
+{
+    static const char list[] = LISTS("{\"id\":\"1111-1111\",\"state\":\"active\",\"basis\":\"approval\"}," PAUSED(""));
+
+    (void)state;
+    expect(RUN(REPLIES(list, GIVES(REQUEST("active", "approval", ALICE ",\"not_after\":\"2024-05-03T18:00:00Z\""))),
+               "resume"), LB_EXIT_DONE, "List {}\nResume {\"id\":\"7F3K-9QXM\"}\n",
+           "Resumed 7F3K-9QXM: alice on eng@box; it ends today 18:00 (in 2h).\n", "");
+}
+
 /* --- more time ---------------------------------------------------------------------------------------------------- */
 
 #define MORE(state, more) REQUEST(state, "approval", ALICE ",\"extends\":\"1111-1111\"" more)
@@ -515,8 +545,8 @@ static void test_run_what_is_no_script(void **state)
 static void test_verbs_of_later_versions(void **state)
 {
     (void)state;
-    expect(RUN(NO_REPLIES, "pause", "7F3K-9QXM"), LB_EXIT_USAGE, "", "",
-           "lockboxctl: pause: not supported by this version\n");
+    expect(RUN(NO_REPLIES, "watch", "7F3K-9QXM"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: watch: not supported by this version\n");
     expect(RUN(NO_REPLIES, "grand"), LB_EXIT_USAGE, "", "",
            "lockboxctl: grand is no command; the commands that there are: lockboxctl --help\n");
 }
@@ -532,6 +562,8 @@ int main(void)
         cmocka_unit_test(test_grant),
         cmocka_unit_test(test_grant_needs_who_and_why),
         cmocka_unit_test(test_acknowledge),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_resume),
         cmocka_unit_test(test_extend),
         cmocka_unit_test(test_approve_more_time),
         cmocka_unit_test(test_approve_asks),

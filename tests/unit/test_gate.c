@@ -3,6 +3,7 @@
  * The gate with everything but people: a log in a new directory, an event loop, and a clock and a disk that do what the
  * test says. The leaders of sessions are children of the test's own.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -22,8 +23,11 @@
 
 #include "lockboxd/clock.h"
 #include "lockboxd/decide.h"
+#include "lockboxd/effects.h"
+#include "lockboxd/freezer.h"
 #include "lockboxd/gate.h"
 #include "lockboxd/login.h"
+#include "lockboxd/pause.h"
 #include "lockboxd/policy_files.h"
 #include "lockboxd/proc.h"
 #include "lockboxd/refusals.h"
@@ -1566,7 +1570,7 @@ static int extend(struct lb_live *linked, struct lb_live *access, int64_t durati
     struct lb_event extended = { .kind = LB_EVENT_EXTENDED, .approver = strdup("bob"), .duration = duration };
 
     extended.left_usec = lb_deadline_left(&access->request->not_after, &now) + duration;
-    return lb_gate_extend(linked, events, 2, access, &extended);
+    return lb_gate_extend(linked, events, 2, access, &extended, 1);
 }
 
 static void test_extension(void **state)
@@ -1699,9 +1703,9 @@ static void test_extension_torn_nowhere(void **state)
         whole = extend_and_die(f, lives);
         go_up(f);
         access = lb_gate_find(f->gate, "AAAA-AAA1")->request;
-        assert_int_equal(access->extensions == 0, lb_gate_find(f->gate, "AAAA-AAA2") != NULL);
-        assert_int_equal(access->duration, (4 + 2 * access->extensions) * HOUR);
-        assert_true(!whole || access->extensions == 1);
+        assert_int_equal(access->turn == 0, lb_gate_find(f->gate, "AAAA-AAA2") != NULL);
+        assert_int_equal(access->duration, (4 + 2 * access->turn) * HOUR);
+        assert_true(!whole || access->turn == 1);
         go_down(f);
         directory_remove(state_directory);
         assert_int_equal(mkdir(state_directory, 0700), 0);
@@ -1975,6 +1979,348 @@ static void test_window_lets_in_one_engineer_at_a_time(void **state)
     assert_int_equal(f->gate->n_live, 2);
 }
 
+/* --- frozen ----------------------------------------------------------------------------------------------------------- */
+
+static bool is_still(pid_t pid)
+{
+    struct lb_proc_stat st;
+
+    assert_int_equal(lb_proc_stat(pid, &st), 0);
+    return st.state == 'T';
+}
+
+static bool is_listed(const char *id)
+{
+    return lb_freezer_is_frozen(directory, id);
+}
+
+static void assert_frozen(pid_t pid, bool frozen)
+{
+    assert_int_equal(is_still(pid), frozen);
+    assert_int_equal(is_listed("AAAA-AAA1"), frozen);
+}
+
+/* An access with a session, which stands still by bob's word. */
+static struct lb_live *new_paused(struct fixture *f, pid_t *ret_pid)
+{
+    struct lb_live *live = new_access(f, "AAAA-AAA1");
+
+    *ret_pid = open_session(live);
+    assert_int_equal(step(live, LB_EVENT_PAUSED), 0);
+    pass(f, LB_USEC_PER_SEC);
+    assert_frozen(*ret_pid, true);
+    return live;
+}
+
+/* Held, with half an hour left of its time, for a quarter at most. */
+static int hold(struct lb_live *live)
+{
+    struct lb_event e = { .kind = LB_EVENT_PAUSED, .by = strdup("bob"), .hold = true, .duration = 15 * MINUTE };
+
+    return lb_gate_step(live, &e);
+}
+
+static int resume(struct lb_live *live)
+{
+    struct lb_event e = { .kind = LB_EVENT_RESUMED, .by = strdup("bob"), .left_usec = 12 * HOUR };
+
+    return lb_gate_step(live, &e);
+}
+
+/* Committed first; frozen a moment later, in which the last words are read, and then whoever waits hears of it. */
+static void test_paused_and_resumed(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_access(f, "AAAA-AAA1");
+    pid_t pid = open_session(live);
+    struct waiter w;
+
+    assert_int_equal(step(live, LB_EVENT_PAUSED), 0);
+    assert_int_equal(state_on_disk("AAAA-AAA1"), LB_STATE_PAUSED);
+    assert_true(lb_pause_is_under_way(live));
+    assert_frozen(pid, false);
+    park(&w, live);
+    pass(f, LB_USEC_PER_SEC);
+    assert_frozen(pid, true);
+    assert_int_equal(w.woken, 1);
+    assert_false(lb_pause_is_under_way(live));
+    assert_int_equal(resume(live), 0);
+    assert_frozen(pid, false);
+    assert_story("requested 1; approved 1; begun 1; opened 1; paused 1; resumed 1; ");
+}
+
+static void test_resumed_before_it_was_frozen(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_access(f, "AAAA-AAA1");
+    pid_t pid = open_session(live);
+
+    assert_int_equal(step(live, LB_EVENT_PAUSED), 0);
+    assert_int_equal(resume(live), 0);
+    pass(f, LB_USEC_PER_SEC);
+    assert_frozen(pid, false);
+}
+
+/* A door that closes waits for no disk. */
+static void test_paused_on_a_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_access(f, "AAAA-AAA1");
+    pid_t pid = open_session(live);
+
+    bad_disk.error = ENOSPC;
+    assert_int_equal(step(live, LB_EVENT_PAUSED), 0);
+    pass(f, LB_USEC_PER_SEC);
+    assert_frozen(pid, true);
+    assert_true(resume(live) < 0); /* what opens waits for it */
+    pass(f, LB_USEC_PER_SEC);
+    assert_frozen(pid, true);
+    go_down(f);
+    bad_disk.error = 0;
+    go_up(f);
+    pass(f, 5 * LB_USEC_PER_SEC);
+    assert_frozen(pid, true);
+    assert_int_equal(resume(lb_gate_find(f->gate, "AAAA-AAA1")), 0);
+    assert_frozen(pid, false);
+    assert_int_equal(state_on_disk("AAAA-AAA1"), LB_STATE_ACTIVE);
+}
+
+/* What cannot be frozen is told to who waits for it, and tried on. */
+static void test_cannot_be_frozen(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_access(f, "AAAA-AAA1");
+    pid_t pid = open_session(live);
+    char path[128];
+    struct waiter w;
+
+    snprintf(path, sizeof(path), "%s/frozen", directory);
+    put_garbage(path); /* a file where the directory should be */
+    assert_int_equal(step(live, LB_EVENT_PAUSED), 0);
+    park(&w, live);
+    pass(f, LB_USEC_PER_SEC / 2);
+    assert_false(is_still(pid));
+    assert_int_equal(w.woken, 1);
+    assert_true(live->freeze_error < 0);
+    assert_int_equal(unlink(path), 0);
+    pass(f, 2 * LB_USEC_PER_SEC);
+    assert_frozen(pid, true);
+    assert_int_equal(live->freeze_error, 0);
+}
+
+/* Killed between the commit and the freeze, and after it: what the log says is frozen is frozen. */
+static void test_paused_and_killed(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_access(f, "AAAA-AAA1");
+    pid_t pid = open_session(live);
+
+    assert_int_equal(step(live, LB_EVENT_PAUSED), 0);
+    for (int i = 0; i < 2; i++) {
+        go_down(f);
+        assert_frozen(pid, i > 0);
+        go_up(f);
+        pass(f, LB_USEC_PER_SEC); /* where the machine is slow it takes more than one try */
+        assert_frozen(pid, true);
+        assert_state(f, "AAAA-AAA1", LB_STATE_PAUSED);
+    }
+    assert_int_equal(resume(lb_gate_find(f->gate, "AAAA-AAA1")), 0);
+    assert_frozen(pid, false);
+}
+
+/* Killed between the commit and the thaw: what the log says goes on goes on. */
+static void test_resumed_and_killed(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_event e = own(new_event(LB_EVENT_RESUMED, "AAAA-AAA1"));
+    pid_t pid;
+
+    new_paused(f, &pid);
+    e.time = lb_clock_now();
+    e.state = LB_STATE_ACTIVE;
+    assert_int_equal(lb_store_append(f->gate->store, &e, 1), 0);
+    lb_event_clear(&e);
+    go_down(f);
+    assert_frozen(pid, true);
+    go_up(f);
+    assert_frozen(pid, false);
+    assert_state(f, "AAAA-AAA1", LB_STATE_ACTIVE);
+}
+
+/* What is frozen for no reason that the log knows is thawed at start. */
+static void test_frozen_for_no_reason(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_access(f, "AAAA-AAA1");
+    pid_t pid = open_session(live);
+    struct lb_reap_target target = lb_effects_target(live);
+    char path[128];
+    int r;
+
+    do /* where the machine is slow */
+        r = lb_freezer_freeze(directory, "AAAA-AAA1", &target);
+    while (r == -EINPROGRESS);
+    assert_int_equal(r, 0);
+    snprintf(path, sizeof(path), "%s/frozen/AAAA-AAA9", directory); /* not even its access is known */
+    fclose(fopen(path, "we"));
+    assert_true(is_listed("AAAA-AAA9"));
+    go_down(f);
+    assert_frozen(pid, true);
+    go_up(f);
+    assert_frozen(pid, false);
+    assert_false(is_listed("AAAA-AAA9"));
+}
+
+/* The end comes to what is frozen as well, and leaves nothing frozen behind. */
+static void test_ended_while_paused(void **state)
+{
+    static const struct { int kind; int64_t after; const char *by; } ends[] = {
+        { LB_EVENT_STOPPED, 0, "bob" }, { LB_EVENT_HANDED_BACK, 0, "bob" }, { 0, 4 * HOUR, "clock" } };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < LB_ELEMENTS(ends); i++) {
+        char id[] = "AAAA-AAA1";
+        struct lb_live *live;
+        struct lb_request *r = NULL;
+        pid_t pid;
+
+        id[8] = (char)('1' + i);
+        live = new_access(f, id);
+        pid = open_session(live);
+        assert_int_equal(step(live, LB_EVENT_PAUSED), 0);
+        pass(f, LB_USEC_PER_SEC);
+        if (ends[i].kind)
+            assert_int_equal(step(live, ends[i].kind), 0);
+        pass_end(f, ends[i].after + LB_USEC_PER_SEC);
+        assert_killed(pid);
+        assert_false(is_listed(id));
+        assert_null(lb_gate_find(f->gate, id));
+        assert_int_equal(lb_store_load(f->gate->store, id, &r), 0);
+        assert_string_equal(r->end.by, ends[i].by);
+        lb_request_free(r);
+    }
+}
+
+/* Its time stands still, whatever time that is; and the pause has an end of its own, also while nobody looks. */
+static void test_held(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_access(f, "AAAA-AAA1");
+    pid_t pid = open_session(live);
+    struct lb_time now;
+    struct lb_request *r = NULL;
+
+    pass(f, 4 * HOUR - 10 * MINUTE);
+    assert_int_equal(hold(live), 0);
+    pass(f, 14 * MINUTE);
+    assert_frozen(pid, true);
+    assert_int_equal(resume(live), 0);
+    now = lb_clock_now();
+    assert_in_range(lb_deadline_left(&live->request->not_after, &now), 10 * MINUTE - LB_USEC_PER_SEC, 10 * MINUTE);
+    pass(f, 9 * MINUTE);
+    assert_int_equal(live->request->state, LB_STATE_ACTIVE);
+    assert_int_equal(hold(live), 0);
+    pass(f, LB_USEC_PER_SEC);
+    go_down(f);
+    machine.passed += 15 * MINUTE;
+    go_up(f);
+    pass(f, 2 * LB_USEC_PER_SEC);
+    assert_killed(pid);
+    assert_false(is_listed("AAAA-AAA1"));
+    assert_int_equal(lb_store_load(f->gate->store, "AAAA-AAA1", &r), 0);
+    assert_string_equal(r->end.by, "pause");
+    lb_request_free(r);
+}
+
+/* OnEnd=freeze: of two accesses the one that gets more time goes on, and the other one ends when that is over as well. */
+static void test_frozen_at_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *access[2];
+    pid_t pid[2];
+
+    for (int i = 0; i < 2; i++) {
+        struct lb_event e = new_event(LB_EVENT_REQUESTED, i == 0 ? "AAAA-AAA1" : "AAAA-AAA2");
+
+        e.terms.on_end = LB_ON_END_FREEZE;
+        e.terms.freeze = 10 * MINUTE;
+        access[i] = new_request(f, e);
+        assert_int_equal(step(access[i], LB_EVENT_APPROVED), 0);
+        assert_int_equal(step(access[i], LB_EVENT_BEGUN), 0);
+        pid[i] = open_session(access[i]);
+    }
+    pass(f, 4 * HOUR + MINUTE);
+    pass(f, LB_USEC_PER_SEC);
+    for (int i = 0; i < 2; i++)
+        assert_true(is_still(pid[i]) && lb_request_is_at_end(access[i]->request));
+    go_down(f);
+    go_up(f);
+    access[0] = lb_gate_find(f->gate, "AAAA-AAA1");
+    put_policy(THREE_PEOPLE);
+    assert_int_equal(lb_gate_reload(f->gate), 0);
+    new_extension(f, "AAAA-AAA3", "AAAA-AAA1");
+    assert_decided(f, YES, "AAAA-AAA3", "root", PLAIN, DONE);
+    assert_frozen(pid[0], false);
+    assert_state(f, "AAAA-AAA1", LB_STATE_ACTIVE);
+    assert_int_equal(access[0]->request->duration, 6 * HOUR);
+    assert_int_equal(state_on_disk("AAAA-AAA3"), LB_STATE_COMPLETED);
+    assert_true(is_still(pid[1]));
+    pass_end(f, 10 * MINUTE);
+    assert_killed(pid[1]);
+    assert_false(is_listed("AAAA-AAA2"));
+    assert_frozen(pid[0], false);
+}
+
+/* Nothing that is at its end goes on by a word alone; and what an approver paused does not by more time alone. */
+static void test_who_lets_it_go_on(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_event e = new_event(LB_EVENT_REQUESTED, "AAAA-AAA1");
+    struct lb_live *live;
+    pid_t pid;
+
+    e.terms.on_end = LB_ON_END_FREEZE;
+    e.terms.freeze = 10 * MINUTE;
+    live = new_request(f, e);
+    assert_int_equal(step(live, LB_EVENT_APPROVED), 0);
+    assert_int_equal(step(live, LB_EVENT_BEGUN), 0);
+    pid = open_session(live);
+    assert_decided(f, lb_decide_resume, "AAAA-AAA1", "root", PLAIN, LB_REFUSAL_NOT_POSSIBLE);
+    assert_decided(f, lb_decide_pause, "AAAA-AAA1", "daemon", PLAIN, MAY_NOT);
+    assert_decided(f, lb_decide_pause, "AAAA-AAA1", "root", ((struct lb_decision){ .duration = HOUR }),
+                   LB_REFUSAL_INVALID);
+    assert_decided(f, lb_decide_pause, "AAAA-AAA1", "root", PLAIN, DONE);
+    assert_decided(f, lb_decide_resume, "AAAA-AAA1", "daemon", PLAIN, MAY_NOT);
+    pass(f, 4 * HOUR + MINUTE);
+    assert_true(lb_request_is_at_end(live->request));
+    assert_decided(f, lb_decide_resume, "AAAA-AAA1", "root", PLAIN, LB_REFUSAL_NOT_POSSIBLE);
+    new_extension(f, "AAAA-AAA2", "AAAA-AAA1");
+    assert_decided(f, YES, "AAAA-AAA2", "root", PLAIN, DONE);
+    assert_frozen(pid, true);
+    assert_decided(f, lb_decide_resume, "AAAA-AAA1", "root", PLAIN, DONE);
+    assert_frozen(pid, false);
+}
+
+/* The longest that it is held in all is what the rule lets it last: the last pause is cut to that. */
+static void test_hold_is_clamped(void **state)
+{
+    struct fixture *f = *state;
+    struct lb_live *live = new_access(f, "AAAA-AAA1");
+    struct lb_decision d = { .hold = true };
+
+    assert_decided(f, lb_decide_pause, "AAAA-AAA1", "root", d, DONE);
+    assert_int_equal(live->request->pause.charged, HOUR); /* where nothing was said */
+    assert_decided(f, lb_decide_resume, "AAAA-AAA1", "root", PLAIN, DONE);
+    d.duration = 100 * HOUR;
+    assert_decided(f, lb_decide_pause, "AAAA-AAA1", "root", d, DONE);
+    assert_in_range(live->request->pause.charged, 12 * HOUR - LB_USEC_PER_SEC, 12 * HOUR);
+    pass(f, 12 * HOUR - 2 * LB_USEC_PER_SEC);
+    assert_decided(f, lb_decide_resume, "AAAA-AAA1", "root", PLAIN, DONE);
+    live->request->held = 12 * HOUR;
+    assert_decided(f, lb_decide_pause, "AAAA-AAA1", "root", d, LB_REFUSAL_NOT_POSSIBLE);
+    assert_decided(f, lb_decide_pause, "AAAA-AAA1", "root", PLAIN, DONE);
+}
+
 /* --- break-glass ------------------------------------------------------------------------------------------------------ */
 
 static struct lb_live *new_emergency(struct fixture *f, const char *id)
@@ -2223,6 +2569,18 @@ int main(void)
         TEST(test_login_through_a_window),
         TEST(test_login_past_a_window),
         TEST(test_window_lets_in_one_engineer_at_a_time),
+        TEST(test_paused_and_resumed),
+        TEST(test_resumed_before_it_was_frozen),
+        TEST(test_paused_on_a_full_disk),
+        TEST(test_cannot_be_frozen),
+        TEST(test_paused_and_killed),
+        TEST(test_resumed_and_killed),
+        TEST(test_frozen_for_no_reason),
+        TEST(test_ended_while_paused),
+        TEST(test_held),
+        TEST(test_frozen_at_the_end),
+        TEST(test_who_lets_it_go_on),
+        TEST(test_hold_is_clamped),
         TEST(test_emergency),
         TEST(test_acknowledged_while_it_runs),
         TEST(test_unseen_emergency_refuses_the_next_request),

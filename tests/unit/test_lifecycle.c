@@ -60,7 +60,8 @@ static const char *const allowed[] = {
     "active closed active closing",
     "active warned active warn",
     "active extended active arm warn",
-    "active paused paused closing warn",
+    "active paused paused closing arm freeze wake",
+    "active frozen paused closing arm freeze wake",
     "active message active tell",
     "active unit-failed active tell",
     "active script-ended ending closing wake reap",
@@ -70,7 +71,8 @@ static const char *const allowed[] = {
     "active handed-back ending closing wake reap",
     "active stopped ending closing wake reap",
     "paused closed paused closing",
-    "paused resumed active warn",
+    "paused resumed active arm thaw wake",
+    "paused frozen paused closing arm wake",
     "paused extended paused arm",
     "paused message paused tell",
     "paused unit-failed paused tell",
@@ -101,7 +103,7 @@ static const struct { const char *name; unsigned bit; } effect_names[] = {
     { "closing", LB_EFFECT_CLOSING }, { "notify", LB_EFFECT_NOTIFY }, { "wake", LB_EFFECT_WAKE },
     { "arm", LB_EFFECT_ARM },         { "warn", LB_EFFECT_WARN },     { "reap", LB_EFFECT_REAP },
     { "disarm", LB_EFFECT_DISARM },   { "tell", LB_EFFECT_TELL },     { "unlock", LB_EFFECT_UNLOCK },
-    { "look", LB_EFFECT_LOOK },
+    { "look", LB_EFFECT_LOOK },         { "freeze", LB_EFFECT_FREEZE }, { "thaw", LB_EFFECT_THAW },
 };
 
 static unsigned effects_from(char *words)
@@ -156,6 +158,12 @@ static struct lb_request *fitting_request(int state, int kind)
         r->script.command = strdup("sha256:abcd");
     if (r && kind == LB_EVENT_EMERGENCY)
         r->terms.emergency = true;
+    if (r && kind == LB_EVENT_FROZEN) {
+        r->basis = LB_BASIS_APPROVAL;
+        r->terms.on_end = LB_ON_END_FREEZE;
+        r->terms.freeze = 10 * MINUTE;
+        r->not_after.wall = SAMPLE_WALL + MINUTE;
+    }
     return r;
 }
 
@@ -362,6 +370,11 @@ static void test_extension_within_bounds(void **state)
     lb_request_free(r);
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* --- what events change ----------------------------------------------------------------------------------------------- */
 
 static void apply(struct lb_request **r, struct lb_event e)
@@ -534,7 +547,7 @@ static void test_extension(void **state)
     assert_int_equal(r->not_after.boot, SAMPLE_BOOT + end + 2 * HOUR);
     assert_int_equal(r->duration, 6 * HOUR);
     assert_int_equal(r->warned, 0); /* warned again before the new end */
-    assert_int_equal(r->extensions, 1);
+    assert_int_equal(r->turn, 1);
     assert_int_equal(r->approvals.n, 2);
     assert_int_equal(lb_request_open_sessions(r), 1); /* nothing happens to the sessions */
     lb_request_free(r);
@@ -604,6 +617,196 @@ static void test_no_longer_than_the_bound(void **state)
     assert_int_equal(r->not_after.wall, SAMPLE_WALL + 5 * HOUR);
     assert_int_equal(r->duration, 4 * HOUR);
     lb_request_free(r);
+}
+
+/* --- frozen ----------------------------------------------------------------------------------------------------------- */
+
+#define BEGUN (2 * LB_USEC_PER_SEC) /* after SAMPLE_WALL, in sample_request(LB_STATE_ACTIVE), which has four hours */
+
+static struct lb_event hold_event(int64_t after, int64_t most)
+{
+    struct lb_event e = sample_event(LB_EVENT_PAUSED, after);
+
+    e.hold = true;
+    e.duration = most;
+    return e;
+}
+
+/* Without hold its time runs on, and so does the clock. */
+static void test_pause(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+    const struct lb_deadline end = r->not_after;
+    struct lb_event e = sample_event(LB_EVENT_PAUSED, HOUR);
+
+    (void)state;
+    e.note = "what is that?";
+    apply(&r, e);
+    assert_memory_equal(&r->not_after, &end, sizeof(end));
+    assert_int_equal(r->turn, 0);
+    assert_int_equal(r->pause.at, SAMPLE_WALL + HOUR);
+    assert_string_equal(r->pause.by, "bob");
+    assert_string_equal(r->pause.note, "what is that?");
+    apply(&r, sample_event(LB_EVENT_RESUMED, 2 * HOUR));
+    assert_memory_equal(&r->not_after, &end, sizeof(end));
+    assert_int_equal(r->pause.at, 0);
+    assert_null(r->pause.by);
+    apply(&r, sample_event(LB_EVENT_PAUSED, 3 * HOUR));
+    e = sample_event(LB_EVENT_RESUMED, 4 * HOUR + BEGUN); /* its time is over, said or not */
+    assert_refused(r, &e);
+    lb_request_free(r);
+}
+
+/* With hold what was left is there again; what the event says is left gives nothing more. */
+static void test_hold(void **state)
+{
+    static const int64_t says[] = { HOUR, 3 * HOUR, 100 * HOUR };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(says); i++) {
+        struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+        struct lb_event e = sample_event(LB_EVENT_RESUMED, BEGUN + HOUR + 20 * MINUTE);
+
+        apply(&r, hold_event(BEGUN + HOUR, 30 * MINUTE));
+        assert_int_equal(r->not_after.wall, SAMPLE_WALL + BEGUN + HOUR + 30 * MINUTE);
+        assert_int_equal(r->pause.left, 3 * HOUR);
+        assert_int_equal(r->turn, 1);
+        e.left_usec = says[i];
+        apply(&r, e);
+        assert_int_equal(r->not_after.boot - e.time.boot, least(says[i], 3 * HOUR));
+        assert_int_equal(r->not_after.wall - e.time.wall, least(says[i], 3 * HOUR));
+        assert_int_equal(r->held, 20 * MINUTE);
+        assert_int_equal(r->turn, 2);
+        lb_request_free(r);
+    }
+}
+
+/* However often, in all it is held for as long as the rule lets it last; and never without an end. */
+static void test_hold_within_bounds(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+    struct lb_event e = hold_event(HOUR, 0), resumed = sample_event(LB_EVENT_RESUMED, 9 * HOUR);
+
+    (void)state;
+    assert_refused(r, &e);
+    e = hold_event(4 * HOUR + BEGUN, HOUR); /* nothing is left that could be held */
+    assert_refused(r, &e);
+    apply(&r, hold_event(HOUR, 1000 * HOUR));
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 13 * HOUR);
+    apply(&r, resumed);
+    assert_int_equal(r->held, 8 * HOUR);
+    apply(&r, hold_event(9 * HOUR + MINUTE, 5 * HOUR));
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 13 * HOUR + MINUTE);
+    resumed = sample_event(LB_EVENT_RESUMED, 13 * HOUR + MINUTE);
+    assert_refused(r, &resumed); /* that pause is over, and so is the access */
+    resumed.time = sample_time(13 * HOUR + MINUTE - 1);
+    resumed.left_usec = 0;
+    assert_refused(r, &resumed);
+    resumed.left_usec = MINUTE;
+    apply(&r, resumed);
+    e = hold_event(13 * HOUR + MINUTE, HOUR);
+    apply(&r, e);
+    assert_int_equal(r->held, 12 * HOUR); /* a microsecond of it was left */
+    lb_request_free(r);
+}
+
+/* One that is frozen when its time is over. */
+static struct lb_request *at_end(int64_t freeze)
+{
+    struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+    struct lb_event e = sample_event(LB_EVENT_FROZEN, 4 * HOUR + BEGUN);
+
+    r->terms.on_end = LB_ON_END_FREEZE;
+    r->terms.freeze = freeze;
+    e.by = LB_BY_CLOCK;
+    e.duration = HOUR;
+    apply(&r, e);
+    return r;
+}
+
+static void test_frozen_at_its_end(void **state)
+{
+    struct lb_request *r = at_end(10 * MINUTE);
+    struct lb_event e = sample_event(LB_EVENT_EXTENDED, 4 * HOUR + 5 * MINUTE);
+    int64_t warning;
+
+    (void)state;
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + BEGUN + 4 * HOUR + 10 * MINUTE);
+    assert_true(lb_request_is_at_end(r));
+    struct lb_time then = sample_time(BEGUN + 4 * HOUR + 10 * MINUTE);
+    assert_int_equal(lb_request_due(r, &then, &warning), LB_EVENT_TIME_OVER);
+    e.duration = 2 * HOUR;
+    apply(&r, e);
+    assert_false(lb_request_is_at_end(r));
+    e = sample_event(LB_EVENT_RESUMED, 4 * HOUR + 6 * MINUTE);
+    e.left_usec = 2 * HOUR;
+    apply(&r, e);
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 6 * HOUR + 6 * MINUTE);
+    assert_int_equal(r->duration, 6 * HOUR);
+    assert_int_equal(r->held, 0); /* no approver's time */
+    assert_int_equal(lb_request_due(r, &then, &warning), LB_EVENT_NONE);
+    lb_request_free(r);
+}
+
+/* Resumed without more time it has none, whatever the event says. */
+static void test_no_time_out_of_nothing(void **state)
+{
+    struct lb_request *r = at_end(10 * MINUTE);
+    struct lb_event e = sample_event(LB_EVENT_RESUMED, 4 * HOUR + 5 * MINUTE);
+
+    (void)state;
+    e.left_usec = 9 * HOUR;
+    apply(&r, e);
+    assert_true(lb_deadline_due(&r->not_after, &e.time));
+    lb_request_free(r);
+}
+
+/* What an approver has paused is frozen already when its time is over, and stays his. */
+static void test_paused_until_its_end(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+    struct lb_event e = sample_event(LB_EVENT_FROZEN, 4 * HOUR + BEGUN);
+    struct lb_time then = e.time;
+    int64_t warning;
+
+    (void)state;
+    r->terms.on_end = LB_ON_END_FREEZE;
+    r->terms.freeze = 10 * MINUTE;
+    apply(&r, sample_event(LB_EVENT_PAUSED, HOUR));
+    assert_int_equal(lb_request_due(r, &then, &warning), LB_EVENT_FROZEN);
+    e.by = LB_BY_CLOCK;
+    apply(&r, e);
+    assert_string_equal(r->pause.by, "bob");
+    assert_int_equal(r->pause.at, SAMPLE_WALL + HOUR);
+    assert_true(lb_request_is_at_end(r));
+    assert_int_equal(r->not_after.wall, SAMPLE_WALL + 4 * HOUR + BEGUN + 10 * MINUTE);
+    lb_request_free(r);
+}
+
+/* Frozen only where it could go on, and not before its time is over. */
+static void test_what_does_not_freeze(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+        struct lb_event e = sample_event(LB_EVENT_FROZEN, 4 * HOUR + (i == 0 ? 0 : BEGUN));
+        struct lb_time then = sample_time(4 * HOUR + BEGUN);
+        int64_t warning;
+
+        r->terms.on_end = i == 1 ? LB_ON_END_KILL : LB_ON_END_FREEZE;
+        r->terms.freeze = 10 * MINUTE;
+        r->basis = i == 2 ? LB_BASIS_PERMIT : r->basis;
+        r->duration = i == 3 ? r->terms.max_duration : r->duration;
+        r->sessions.n = i == 4 ? 0 : r->sessions.n;
+        if (i < 5)
+            assert_refused(r, &e);
+        else
+            apply(&r, e); /* nothing is wrong with this one */
+        if (i > 0 && i < 5)
+            assert_int_equal(lb_request_due(r, &then, &warning), LB_EVENT_TIME_OVER);
+        r->sessions.n = 1;
+        lb_request_free(r);
+    }
 }
 
 /* --- votes ------------------------------------------------------------------------------------------------------------ */
@@ -989,12 +1192,16 @@ struct history {
     bool granted;               /* somebody or a rule let it in */
     int64_t begun_at;
     int64_t end_wall, end_boot; /* what the events have allowed at most */
-    int64_t duration;
+    int64_t duration;           /* the time that was given in all */
+    int64_t used, held, stood;  /* µs that it ran, was held by approvers, and stood still for any reason */
+    int64_t left;               /* while it stands still: what it has of its time */
+    int64_t frozen, resumed, holds; /* how often, in all histories */
     int closed; /* the final state, once there is one */
     int64_t now;
 };
 
 #define EMERGENCY_DURATION (50 * MINUTE)
+#define FREEZE (40 * MINUTE)
 
 static bool is_first(int kind)
 {
@@ -1007,9 +1214,9 @@ static bool grants(int kind)
            kind == LB_EVENT_SCRIPT_STARTED || kind == LB_EVENT_EMERGENCY || kind == LB_EVENT_GRANTED;
 }
 
-static int64_t least(int64_t a, int64_t b)
+static bool shortens(int kind)
 {
-    return a < b ? a : b;
+    return grants(kind) || kind == LB_EVENT_VOTED || kind == LB_EVENT_REVIEWED || kind == LB_EVENT_BEGUN;
 }
 
 static void bound(struct history *h, const struct lb_event *e, int64_t span)
@@ -1033,29 +1240,77 @@ static void follow(struct history *h, const struct lb_event *e)
         h->duration = least(e->duration, e->terms.max_duration);
     else if (e->kind == LB_EVENT_EMERGENCY)
         h->duration = EMERGENCY_DURATION;
-    if (e->kind != LB_EVENT_EXTENDED && e->duration > 0 && grants(e->kind))
+    if (e->duration > 0 && shortens(e->kind))
         h->duration = least(h->duration, e->duration);
     if (h->r->state == LB_STATE_ACTIVE && !h->begun_at) {
         h->begun_at = e->time.wall;
         bound(h, e, h->duration);
     }
     if (e->kind == LB_EVENT_EXTENDED)
+        h->duration += e->duration;
+    if (e->kind == LB_EVENT_EXTENDED && !h->r->pause.hold)
         renew(h, e, e->duration);
+    else if (e->kind == LB_EVENT_EXTENDED)
+        h->left += e->duration;
     if (e->kind == LB_EVENT_REBOOTED && h->begun_at)
         renew(h, e, 0);
+    if (e->kind == LB_EVENT_PAUSED && e->hold) {
+        h->left = h->end_wall - e->time.wall;
+        bound(h, e, least(e->duration, h->r->terms.max_duration - h->held));
+        h->holds++;
+    }
+    if (e->kind == LB_EVENT_FROZEN) {
+        h->left = 0;
+        bound(h, e, FREEZE);
+        h->frozen++;
+    }
+}
+
+/* Time passes for a request as it was before the event. */
+static void pass(struct history *h, int64_t since)
+{
+    const struct lb_request *r = h->r;
+    int64_t end = r ? least(h->now, r->not_after.wall - SAMPLE_WALL) : 0, ran = end > since ? end - since : 0;
+
+    if (!r)
+        return;
+    if (r->state == LB_STATE_ACTIVE)
+        h->used += ran;
+    if (r->state == LB_STATE_PAUSED && r->pause.hold)
+        h->stood += h->now - since;
+    if (r->state == LB_STATE_PAUSED && r->pause.charged)
+        h->held += ran;
+}
+
+/* An access never runs for longer than it was given, which is never more than the rule allows; and never stands still
+ * without a clock. */
+static void assert_times(const struct history *h)
+{
+    const struct lb_request *r = h->r;
+    const struct lb_time now = sample_time(h->now);
+    int64_t left = lb_deadline_left(&r->not_after, &now);
+
+    assert_true(h->duration <= r->terms.max_duration);
+    assert_true(h->used <= h->duration);
+    assert_true(h->held <= r->terms.max_duration);
+    if (r->state == LB_STATE_ACTIVE)
+        assert_true(left <= h->duration - h->used);
+    if (r->state == LB_STATE_ACTIVE && left > 0)
+        assert_true(r->not_after.wall <= h->begun_at + r->terms.max_duration + h->stood);
+    if (r->state == LB_STATE_PAUSED)
+        assert_true(left <= r->terms.max_duration);
 }
 
 static void assert_promises(const struct history *h)
 {
     const struct lb_request *r = h->r;
-    const struct lb_time now = sample_time(h->now);
     bool receipt = r->state == LB_STATE_COMPLETED || r->state == LB_STATE_ENDED || r->state == LB_STATE_REVOKED;
 
     if (lb_state_is_access(r->state) || r->state == LB_STATE_ENDING || receipt)
         assert_true(h->granted);
     if (lb_state_is_access(r->state)) {
         assert_true(r->not_after.wall <= h->end_wall && r->not_after.boot <= h->end_boot);
-        assert_true(r->not_after.wall <= h->begun_at + r->terms.max_duration || lb_deadline_due(&r->not_after, &now));
+        assert_times(h);
         assert_int_equal(r->not_after.boot_id, 77);
         assert_null(r->extends);
     }
@@ -1082,16 +1337,29 @@ static struct lb_event random_event(uint64_t *seed, struct history *h)
         e.extends = "MORE-0001";
     e.terms.emergency = sample_below(seed, 2);
     e.terms.emergency_duration = EMERGENCY_DURATION;
+    e.hold = sample_below(seed, 2);
+    e.terms.on_end = sample_below(seed, 4) ? LB_ON_END_FREEZE : LB_ON_END_KILL;
+    e.terms.freeze = FREEZE;
+    if (e.kind == LB_EVENT_FROZEN || sample_below(seed, 4) == 0)
+        e.duration = FREEZE;
     return e;
 }
 
 static void random_step(uint64_t *seed, struct history *h)
 {
+    int64_t since = h->now;
     const struct lb_event e = random_event(seed, h);
     int before = h->r ? h->r->state : LB_STATE_NONE;
-    int error = lb_lifecycle_apply(&h->r, &e);
+    struct lb_pause pause = h->r ? h->r->pause : (struct lb_pause){ 0 };
+    int error;
 
+    pass(h, since);
+    error = lb_lifecycle_apply(&h->r, &e);
     if (error == 0) {
+        if (e.kind == LB_EVENT_RESUMED && pause.hold) {
+            bound(h, &e, h->left);
+            h->resumed++;
+        }
         assert_int_not_equal(lb_lifecycle_step(before, e.kind).next, LB_STATE_NONE);
         assert_true(h->closed == LB_STATE_NONE || e.kind == LB_EVENT_ACKNOWLEDGED);
         follow(h, &e);
@@ -1118,10 +1386,11 @@ static void test_random_histories(void **state)
             continue;
         ended++;
         lb_request_free(h.r);
-        h = (struct history){ 0 };
+        h = (struct history){ .frozen = h.frozen, .resumed = h.resumed, .holds = h.holds };
     }
     lb_request_free(h.r);
     assert_true(ended > STEPS / 1000);
+    assert_true(h.frozen > STEPS / 10000 && h.resumed > STEPS / 10000 && h.holds > STEPS / 10000);
 }
 
 int main(void)
@@ -1161,6 +1430,13 @@ int main(void)
         cmocka_unit_test(test_unit_failed_is_a_message),
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_one_report),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_hold_within_bounds),
+        cmocka_unit_test(test_frozen_at_its_end),
+        cmocka_unit_test(test_no_time_out_of_nothing),
+        cmocka_unit_test(test_paused_until_its_end),
+        cmocka_unit_test(test_what_does_not_freeze),
         cmocka_unit_test(test_random_histories),
     };
 

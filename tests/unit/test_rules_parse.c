@@ -238,7 +238,6 @@ static void test_values_that_are_mistaken(void **state)
         { "Access", "Units", "shares", "shares is no name of a systemd unit, such as customer-shares.target" },
         /* what a later version brings */
         { "Approval", "Evidence", "signed", "signed is not supported by this version" },
-        { "Access", "OnEnd", "freeze=10min", "freeze=10min is not supported by this version" },
         { "Access", "Record", "optional", "optional is not supported by this version" },
         { "Access", "Record", "required", "required is not supported by this version" },
     };

@@ -119,6 +119,27 @@ static void test_a_window_has_no_engineer(void **state)
                  "Window: 1111-1111 (opened beforehand; it let the engineer in)"), LINES("Begins"));
 }
 
+/* Who froze it, until when, and what lets it go on. */
+static void test_frozen(void **state)
+{
+    (void)state;
+    expect(REQUEST("paused", "approval", ALICE ",\"not_after\":\"2024-05-03T18:00:00Z\",\"paused\":{\"by\":\"bob\","
+                   "\"at\":\"2024-05-03T15:00:00Z\",\"note\":\"back at two\",\"hold\":false,\"left\":0}"),
+           LINES("State: Paused", "Paused: by bob since today 15:00: back at two",
+                 "Ends: today 18:00 (in 2h), if it is not resumed", "To let it go on: lockboxctl resume 7F3K-9QXM",
+                 "To stop it: lockboxctl revoke 7F3K-9QXM"), LINES("Time left", "Frozen"));
+    expect(REQUEST("paused", "approval", ALICE ",\"not_after\":\"2024-05-03T18:00:00Z\",\"paused\":{\"by\":\"bob\","
+                   "\"at\":\"2024-05-03T15:00:00Z\",\"hold\":true,\"left\":5400}"),
+           LINES("Time left: 1h 30min, which stands still", "Ends: today 18:00 (in 2h), if it is not resumed"), NONE);
+    expect(REQUEST("paused", "approval", ALICE ",\"not_after\":\"2024-05-03T18:00:00Z\",\"paused\":{\"by\":\"clock\","
+                   "\"at\":\"2024-05-03T15:00:00Z\",\"hold\":true,\"left\":0}"),
+           LINES("State: Frozen at its end", "Frozen: since today 15:00, when its time was over",
+                 "Ends: today 18:00 (in 2h), if no more time is approved: the engineer asks for it with a new login"),
+           LINES("resume", "Time left", "Paused"));
+    expect(REQUEST("active", "approval", ALICE ",\"sessions\":[{\"session\":1,\"pid\":2}]"),
+           LINES("To freeze it: lockboxctl pause 7F3K-9QXM"), LINES("resume"));
+}
+
 static void test_links(void **state)
 {
     (void)state;
@@ -155,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_an_emergency_stands_out),
         cmocka_unit_test(test_the_receipt_by_kind),
         cmocka_unit_test(test_a_window_has_no_engineer),
+        cmocka_unit_test(test_frozen),
         cmocka_unit_test(test_links),
         cmocka_unit_test(test_what_was_left_behind),
     };
