@@ -3,6 +3,7 @@
 
 import re
 
+import pytest
 from appliance import wait_for
 from people import BATCH, Engineer, Person, grant, requests, show
 
@@ -91,6 +92,36 @@ def test_the_clock_starts_at_first_use(box):
     unused = grant(box, bob, account="eng2")
     box.wait_event("lapsed", LOCKBOX_REQUEST=unused)
     assert "There is no approved request" in Engineer(box, "eng2", **BATCH).connect("id").read_to_end()
+
+
+# Stops a login of eng's between account and session, until somebody writes into the other pipe.
+HALT = """#!/bin/sh
+[ "$PAM_USER" = eng ] || exit 0
+echo here >/run/halt.here
+read word </run/halt.go
+"""
+
+
+@pytest.fixture
+def halted(box):
+    box.write("/usr/local/sbin/halt-login", HALT, mode=0o755)
+    box.run("mkfifo /run/halt.here /run/halt.go; cp /etc/pam.d/sshd /root/sshd.pam")
+    box.run("sed -i '/^session.*pam_lockbox/i session optional pam_exec.so /usr/local/sbin/halt-login' /etc/pam.d/sshd")
+    yield box
+    box.run("cp /root/sshd.pam /etc/pam.d/sshd; rm -f /run/halt.here /run/halt.go")
+
+
+def test_revoked_on_the_way_in(halted):
+    """Account said yes, and before the session opens the access is revoked: it does not open, and ssh ends (row 18)."""
+    request = grant(halted, Person(halted, "carol"))
+    eng = Engineer(halted, **BATCH).connect("echo i'n'side")
+    assert halted.run("cat /run/halt.here").stdout == "here\n"
+    halted.ctl("revoke", request)
+    halted.wait_event("revoked", LOCKBOX_REQUEST=request)
+    halted.run("echo go >/run/halt.go")
+    assert "inside" not in eng.read_to_end()
+    halted.wait_event("refused", LOCKBOX_ACCOUNT="eng")
+    assert "sessions" not in show(halted, request)
 
 
 def test_two_sessions_of_one_access_end_together(box):

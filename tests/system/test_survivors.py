@@ -48,12 +48,17 @@ LEFT = {
     f" echo '[Service]\nExecStart=sleep 1000' >{UNIT}.service;"
     f" systemctl --user daemon-reload; systemctl --user start late.socket; nc -NU $XDG_RUNTIME_DIR/late {QUIET} & sleep 0.2",
     "at": "echo 'sleep 1000' | at now 2>/dev/null",
+    "cron": "echo '@reboot sleep 1000' | crontab -",
     "deaf": f"{NO_SIGNAL} {QUIET} &",
     "stopped": f"setsid -f sh -c 'kill -STOP $$' {QUIET}",
     "traced": f"{TRACED} {QUIET} &",
     "other cgroup": f"sudo -n setsid -f {OTHER_CGROUP} {QUIET}",
     "root": f"sudo -n setsid -f sleep 1000 {QUIET}",
 }
+
+
+# What has to happen on the machine for it to run.
+MEANWHILE = {"cron": "rm -f /run/crond.reboot; systemctl restart cron.service; crontab -u eng -r"}
 
 
 def owned(pid, uid):
@@ -112,6 +117,8 @@ def test_left_behind(free, way):
     """What is left by a session that has ended goes with the access (rows 6, 7, 8 and 9)."""
     for _ in range(REPEAT):
         free.client.ssh_run("eng", LEFT[way], **BATCH)
+        if way in MEANWHILE:
+            free.run(MEANWHILE[way])
         wait_for(lambda: processes(free), what="what was left behind")
         assert_nothing_left(free, revoke_all(free))
 
