@@ -12,6 +12,7 @@
 #include "lockboxd/people.h"
 #include "lockboxd/reaped.h"
 #include "lockboxd/terminals.h"
+#include "lockboxd/unaccounted.h"
 #include "policy/base.h"
 #include "policy/span.h"
 #include "policy/text.h"
@@ -216,7 +217,9 @@ static void effect_unlock(struct lb_live *live)
 
 static void receipt(struct lb_live *live)
 {
+    const char *runtime_directory = live->gate->runtime_directory;
     const struct lb_reap_result *ended = &live->ended;
+    LB_FREE char *id = strdup(live->request->id);
     struct lb_event e = { .kind = receipt_of(live->request), .killed = ended->killed, .kinds = ended->kinds,
                           .shared = ended->shared, .ms = ended->ms };
 
@@ -224,7 +227,8 @@ static void receipt(struct lb_live *live)
     live->units = lb_units_free(live->units);
     if (live->request->end.by)
         e.by = strdup(live->request->end.by);
-    lb_gate_step(live, &e);
+    if (lb_gate_step(live, &e) == 0 && id) /* `live` is gone */
+        lb_reaped_forget(runtime_directory, id);
 }
 
 static void on_locked(void *userdata)
@@ -274,15 +278,16 @@ static void on_reaped(void *userdata, const struct lb_reap_result *result, bool 
     struct lb_live *live = userdata;
     struct lb_reap_result r = *result;
 
-    lb_reaped_add(live->gate->runtime_directory, live->request->id, &r);
+    lb_reaped_add(live->gate->runtime_directory, live->request->id, &r); /* what was killed before, by whomever */
     if (!done) {
         lb_gate_step(live, &(struct lb_event){ .kind = LB_EVENT_STUCK, .killed = r.killed, .kinds = r.kinds,
                                                .shared = r.shared, .left = r.left, .ms = r.ms });
         return;
     }
     live->ended = r;
+    live->reaped = true;
+    lb_reaped_write(live->gate->runtime_directory, live->request->id, &r);
     live->reaper = lb_reaper_free(live->reaper);
-    lb_reaped_forget(live->gate->runtime_directory, live->request->id);
     lb_effects_lock(live);
 }
 
@@ -316,7 +321,7 @@ void lb_effects_reap(struct lb_live *live)
     struct lb_reap_target target = lb_effects_target(live);
     int error;
 
-    if (live->reaper)
+    if (live->reaper || live->reaped)
         return;
     live->freezing = sd_event_source_disable_unref(live->freezing);
     live->reaper = lb_reaper_new(live->gate->runtime_directory, r->id, &target);
@@ -326,8 +331,10 @@ void lb_effects_reap(struct lb_live *live)
     }
     lb_reaper_round(live->reaper);
     error = lb_reaper_start(live->reaper, live->gate->event, on_reaped, live);
-    if (error < 0)
-        lb_log(LOG_ALERT, "Cannot go on ending %s: %s", r->id, strerror(-error));
+    if (error < 0) {
+        lb_log(LOG_ALERT, "Cannot go on ending %s: %s; PID 1's deadline will.", r->id, strerror(-error));
+        live->reaper = lb_reaper_free(live->reaper);
+    }
 }
 
 void lb_effects_share(const struct lb_live *live)
@@ -337,6 +344,7 @@ void lb_effects_share(const struct lb_live *live)
     for (size_t i = 0; i < g->n_live; i++)
         if (g->live[i] != live && g->live[i]->reaper && g->live[i]->request->uid == live->request->uid)
             lb_reaper_share(g->live[i]->reaper);
+    lb_unaccounted_share(g->unaccounted, live->request->uid);
 }
 
 void lb_effects_wake(struct lb_live *live)

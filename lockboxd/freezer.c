@@ -240,8 +240,8 @@ int lb_freezer_freeze_cgroups(const char *runtime_directory, const char *id, con
 
 /* --- thaw ------------------------------------------------------------------------------------------------------------- */
 
-/* From where the file was read last to its end. */
-static int thaw_lines(FILE *list)
+/* Calls row for each line from where the file was read last to its end; the first error. */
+static int each_line(FILE *list, int (*row)(void *userdata, const char *line), void *userdata)
 {
     LB_FREE char *line = NULL;
     size_t size = 0;
@@ -254,26 +254,65 @@ static int thaw_lines(FILE *list)
 
         if (line[n - 1] == '\n')
             line[n - 1] = '\0';
-        error = thaw_line(line);
+        error = row(userdata, line);
         r = r < 0 ? r : error;
     }
     return r;
+}
+
+static int remember_line(void *userdata, const char *line)
+{
+    return lb_strings_append(userdata, line);
+}
+
+/* What stands in the lists of others: two accesses share a session where one was elevated inside of the other. */
+static int read_others(const char *runtime_directory, const char *id, char ***ret)
+{
+    LB_FREE char *path = list_path(runtime_directory, "");
+    const struct dirent *entry;
+    DIR *dir = path ? opendir(path) : NULL;
+    int r = path ? 0 : -ENOMEM;
+
+    while (r == 0 && dir && (entry = readdir(dir))) {
+        LB_FREE char *name = NULL;
+        FILE *list;
+
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, id) == 0)
+            continue;
+        name = list_path(runtime_directory, entry->d_name);
+        list = name ? fopen(name, "re") : NULL;
+        r = !name ? -ENOMEM : list ? each_line(list, remember_line, ret) : errno == ENOENT ? 0 : -errno;
+        if (list)
+            fclose(list);
+    }
+    if (dir)
+        closedir(dir);
+    return r;
+}
+
+static int thaw_unless_held(void *userdata, const char *line)
+{
+    return lb_strings_contain(*(char ***)userdata, line) ? 0 : thaw_line(line);
 }
 
 int lb_freezer_thaw(const char *runtime_directory, const char *id)
 {
     LB_FREE char *path = list_path(runtime_directory, id);
     FILE *list = path ? fopen(path, "re") : NULL;
+    char **others = NULL;
     int r;
 
     if (!list)
         return !path ? -ENOMEM : errno == ENOENT ? 0 : -errno;
-    r = thaw_lines(list);
+    r = read_others(runtime_directory, id, &others);
+    if (r == 0)
+        r = each_line(list, thaw_unless_held, &others);
     if (r == 0 && unlink(path) < 0 && errno != ENOENT)
         r = -errno;
-    if (r == 0)
-        r = thaw_lines(list); /* what was added meanwhile; who comes later sees that the list is gone */
+    if (r == 0) /* what was added meanwhile; who comes later sees that the list is gone */
+        r = each_line(list, thaw_unless_held, &others);
     fclose(list);
+    lb_strings_free(others);
     return r;
 }
 

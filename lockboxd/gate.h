@@ -21,6 +21,7 @@
 struct lb_gate;
 struct lb_live;
 struct lb_launch;
+struct lb_unaccounted;
 struct lb_behind;
 
 /* Somebody who waits for a request to change: an unanswered call hangs here. `wake` may take the waiter away. */
@@ -37,6 +38,7 @@ struct lb_live {
     sd_event_source *boot_timer, *wall_timer;
     struct lb_reaper *reaper;
     struct lb_reap_result ended; /* what the reaper did, for the receipt */
+    bool reaped;                 /* it is done: to press on changes nothing */
     struct lb_units *units;      /* being started or stopped */
     struct lb_systemd_call *arming; /* PID 1 has not answered about its deadline yet */
     bool announce;                  /* the engineer is told of the end when it has */
@@ -59,6 +61,7 @@ struct lb_gate {
     struct lb_journal *journal;
     struct lb_sessions *sessions;
     struct lb_systemd *systemd; /* NULL: no PID 1 to ask */
+    struct lb_unaccounted *unaccounted; /* borrowed; NULL: nobody looks for what runs without an access */
     struct lb_ruleset *policy; /* NULL: no good set yet, nothing opens */
     struct lb_approvers *approvers; /* NULL: the file names nobody */
     char *policy_error, *store_error;

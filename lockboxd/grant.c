@@ -110,6 +110,10 @@ void lb_grant_open(struct lb_gate *g, const struct lb_person *p, const struct lb
         return;
     }
     e.uid = uid;
+    if (r == 0) { /* under the one name that logins go by */
+        free(LB_TAKE(e.account));
+        r = lb_people_account_of(uid, &e.account, NULL);
+    }
     if (r == 0 && (!w->ticket || !*w->ticket))
         r = refuse(o, LB_REFUSAL_INVALID, "a window is for a ticket: --ticket");
     if (r == 0)

@@ -51,22 +51,21 @@ void lb_reaped_forget(const char *runtime_directory, const char *id)
         unlink(path);
 }
 
-static void write_note(const char *runtime_directory, const char *id, struct lb_reap_result result)
+void lb_reaped_write(const char *runtime_directory, const char *id, const struct lb_reap_result *result)
 {
     LB_FREE char *path = note_path(runtime_directory, id), *directory = NULL;
-    const struct lb_killed *k = &result.kinds;
+    const struct lb_killed *k = &result->kinds;
     FILE *f;
 
     if (!path || asprintf(&directory, "%s/reaped", runtime_directory) < 0)
         return;
-    lb_reaped_add(runtime_directory, id, &result);
     mkdir(directory, 0700);
     f = fopen(path, "we");
     if (!f) {
         lb_log(LOG_WARNING, "Cannot write %s: %s", path, strerror(errno));
         return;
     }
-    fprintf(f, NOTE, result.killed, result.ms, k->session, k->scope, k->service, k->connection, k->other);
+    fprintf(f, NOTE, result->killed, result->ms, k->session, k->scope, k->service, k->connection, k->other);
     fclose(f);
 }
 
@@ -100,7 +99,8 @@ static int reap(const char *runtime_directory, const char *id, const struct lb_r
     done = lb_reaper_run(reaper, PATIENCE);
     result = lb_reaper_result(reaper);
     lb_reaper_free(reaper);
-    write_note(runtime_directory, id, result);
+    lb_reaped_add(runtime_directory, id, &result);
+    lb_reaped_write(runtime_directory, id, &result);
     lb_log(done ? LOG_WARNING : LOG_ALERT,
            "The daemon did not end access %s, PID 1's deadline did: %" PRId64 " processes ended in %" PRId64
            " ms, %" PRId64 " left.", id, result.killed, result.ms, result.left);

@@ -261,31 +261,44 @@ static bool stays_frozen(void *userdata, const char *id)
     return live && (live->request->state == LB_STATE_PAUSED || live->request->state == LB_STATE_ENDING);
 }
 
-/* Everything that stood before stands again. */
-static void recover_live(struct lb_gate *g, const struct lb_time *last)
+static void recover_one(struct lb_live *live, bool rebooted, const struct lb_time *last)
 {
     struct lb_time now = lb_clock_now();
-    bool rebooted = last->boot_id && last->boot_id != now.boot_id;
 
-    for (size_t i = g->n_live; i-- > 0;) {
-        struct lb_live *live = g->live[i];
-
-        if (rebooted)
-            recover_reboot(live, last, &now);
-        if (!recover_deadline(live))
-            continue;
-        if (live->request->state == LB_STATE_ENDING)
-            lb_effects_reap(live);
-        else if (lb_request_is_script(live->request))
-            lb_launch_lost(live);
-        else if (lb_state_is_access(live->request->state)) {
-            lb_effects_run(live, LB_EFFECT_ARM | LB_EFFECT_UNLOCK);
-            if (live->request->state == LB_STATE_PAUSED)
-                lb_pause_freeze_now(live);
-            recover_sessions(live);
-        }
-        lb_gate_arm(live);
+    if (rebooted)
+        recover_reboot(live, last, &now);
+    if (!recover_deadline(live))
+        return;
+    if (live->request->state == LB_STATE_ENDING)
+        lb_effects_reap(live);
+    else if (lb_request_is_script(live->request))
+        lb_launch_lost(live);
+    else if (lb_state_is_access(live->request->state)) {
+        lb_effects_run(live, LB_EFFECT_ARM | LB_EFFECT_UNLOCK);
+        if (live->request->state == LB_STATE_PAUSED)
+            lb_pause_freeze_now(live);
+        recover_sessions(live);
     }
+    lb_gate_arm(live);
+}
+
+/* Everything that stood before stands again. To end one may close others: each is looked for anew. */
+static int recover_live(struct lb_gate *g, const struct lb_time *last)
+{
+    bool rebooted = last->boot_id && last->boot_id != lb_clock_now().boot_id;
+    char **ids = NULL;
+    int r = 0;
+
+    for (size_t i = g->n_live; i-- > 0 && r == 0;)
+        r = lb_strings_append(&ids, g->live[i]->request->id);
+    for (char **id = ids; r == 0 && id && *id; id++) {
+        struct lb_live *live = lb_gate_find(g, *id);
+
+        if (live)
+            recover_one(live, rebooted, last);
+    }
+    lb_strings_free(ids);
+    return r;
 }
 
 static bool is_live(void *userdata, const char *id)
@@ -310,7 +323,9 @@ static int replay(struct lb_gate *g)
         return r;
     lb_scripts_sweep(g->state_directory, is_live, g);
     lb_gate_note(g, &started); /* a disk that takes nothing keeps what is open from opening, not from ending */
-    recover_live(g, &last);
+    r = recover_live(g, &last);
+    if (r < 0)
+        return r;
     if (g->runtime_directory)
         lb_freezer_thaw_all(g->runtime_directory, stays_frozen, g);
     lb_behind_sweep(g);

@@ -60,7 +60,13 @@ static bool begins(const char *s, const char *with)
     return strncmp(s, with, strlen(with)) == 0;
 }
 
-/* In a system service; ours are those that an access runs itself. Other places are containers', whose uids are others. */
+/* Containers, whose uids are others, are machines or scopes of system services. */
+static bool is_container(const char *cgroup)
+{
+    return begins(cgroup, "/machine.slice/") || (begins(cgroup, SERVICES) && strstr(cgroup, ".scope"));
+}
+
+/* In a system service; ours are those that an access runs itself. */
 static bool is_service(const char *cgroup)
 {
     return begins(cgroup, SERVICES) && !begins(cgroup, SERVICES "lockbox-");
@@ -79,7 +85,7 @@ static bool is_resident(const struct lb_residents_ask *ask, pid_t pid, struct lb
     lb_proc_cgroup(pid, cgroup, sizeof(cgroup));
     unit = unit_of((uid_t)r->uid, cgroup);
     r->service = !unit && r->session == LB_AUDIT_UNSET;
-    if (r->service && !is_service(cgroup))
+    if (is_container(cgroup) || (r->service && !is_service(cgroup)))
         return false;
     return !ask->accounted(ask->userdata, (uid_t)r->uid, r->session, unit && !begins(unit, "session-"));
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lockboxd/thaw.h"
 
+#include <errno.h>
+
 #include "lockboxd/freezer.h"
 #include "lockboxd/log.h"
 #include "policy/base.h"
@@ -9,13 +11,12 @@
 bool lb_thaw_keeps(void *store, const char *id)
 {
     struct lb_request *request = NULL;
+    int error = store ? lb_store_load(store, id, &request) : -EIO;
     char printed[LB_ID_PRINTED_MAX];
     bool stays;
 
-    if (!store)
-        return *lb_id_format(id, printed);
-    if (lb_store_load(store, id, &request) < 0)
-        return false;
+    if (error < 0)
+        return error != -ENOENT && *lb_id_format(id, printed);
     stays = request->state == LB_STATE_PAUSED || request->state == LB_STATE_ENDING;
     lb_request_free(request);
     return stays;

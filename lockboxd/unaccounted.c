@@ -17,6 +17,7 @@
 #define LOOK_EVERY (2 * LB_USEC_PER_SEC)
 #define LOOK_SHARE 50 /* a look may take one in so many of all time */
 #define LOOKS 3
+#define ASK_AGAIN (10 * LB_USEC_PER_SEC)
 #define REMEMBER (60 * LB_USEC_PER_SEC) /* how long an account is taken for gated, or not, without asking again */
 
 struct account {
@@ -71,8 +72,9 @@ static bool is_gated(void *userdata, uid_t uid)
     if (!known && !(known = lb_list_append(&u->accounts, sizeof(*known))))
         return false;
     known->uid = uid;
-    if (ask_gated(uid, &known->gated) == 0) /* else what was known stays, and the next look asks again */
-        known->until = now + REMEMBER;
+    /* where nobody knows, what was known stays, and is not asked about for each process */
+    known->until = ask_gated(uid, &known->gated) == 0 ? REMEMBER : ASK_AGAIN;
+    known->until += lb_clock_now().boot;
     return known->gated;
 }
 
@@ -159,8 +161,13 @@ static void kill_suspect(struct suspect *s)
     struct lb_reap_target target = { .uid = r->uid, .sessions = &session, .n = r->session != LB_AUDIT_UNSET,
                                      .slice = !has_access(g, r->uid) };
     LB_FREE char *account = NULL;
+    bool gated = true;
     char id[64];
 
+    if (ask_gated((uid_t)r->uid, &gated) == 0 && !gated) { /* not any more */
+        s->looks = 0;
+        return;
+    }
     snprintf(id, sizeof(id), "unaccounted-%" PRId64 "-%" PRId64, r->uid, r->session);
     if (lb_people_account_of((uid_t)r->uid, &account, NULL) == 0)
         target.account = account;
@@ -262,6 +269,15 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+void lb_unaccounted_share(struct lb_unaccounted *u, int64_t uid)
+{
+    struct suspect **s = u ? u->suspects.items : NULL;
+
+    for (size_t i = 0; u && i < u->suspects.n; i++)
+        if (s[i]->reaper && s[i]->resident.uid == uid)
+            lb_reaper_share(s[i]->reaper);
+}
+
 int lb_unaccounted_new(struct lb_gate *g, const bool *kill, struct lb_unaccounted **ret)
 {
     struct lb_unaccounted *u = calloc(1, sizeof(*u));
@@ -276,7 +292,7 @@ int lb_unaccounted_new(struct lb_gate *g, const bool *kill, struct lb_unaccounte
         lb_unaccounted_free(u);
         return r;
     }
-    *ret = u;
+    *ret = g->unaccounted = u;
     return 0;
 }
 
@@ -286,6 +302,7 @@ struct lb_unaccounted *lb_unaccounted_free(struct lb_unaccounted *u)
 
     if (!u)
         return NULL;
+    u->gate->unaccounted = NULL;
     for (size_t i = 0; i < u->suspects.n; i++)
         suspect_free(s[i]);
     sd_event_source_disable_unref(u->timer);

@@ -14,6 +14,9 @@
 
 struct lb_unaccounted;
 
+/* Somebody is let in to the account: what of it is being killed still goes on without the rest of the account. */
+void lb_unaccounted_share(struct lb_unaccounted *unaccounted, int64_t uid);
+
 /* `gate` is borrowed; so is `kill`, which may change at any time. -errno. */
 int lb_unaccounted_new(struct lb_gate *gate, const bool *kill, struct lb_unaccounted **ret);
 struct lb_unaccounted *lb_unaccounted_free(struct lb_unaccounted *unaccounted); /* NULL is fine; returns NULL */

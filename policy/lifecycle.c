@@ -387,9 +387,11 @@ static int on_rebooted(struct lb_request *r, const struct lb_event *e)
         begin.wall = r->begin_at.wall; /* as it was said; the boot clock alone has begun anew */
         r->begin_at = begin;
     }
-    for (size_t i = 0; i < r->sessions.n; i++)
+    for (size_t i = 0; i < r->sessions.n; i++) {
+        s[i].session = LB_SESSION_GONE;
         if (s[i].closed_at == 0)
             s[i].closed_at = e->time.wall;
+    }
     return 0;
 }
 

@@ -17,6 +17,9 @@ struct lb_message {
     int64_t at;
 };
 
+/* Audit session ids begin anew with each boot: one of an earlier boot is no session's now. */
+#define LB_SESSION_GONE (-1)
+
 /* A PAM session under the access. */
 struct lb_session {
     int64_t session;     /* audit session id */

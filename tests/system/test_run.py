@@ -56,7 +56,7 @@ def start(box, script):
     put(box, script)
     process = box.popen("lockboxctl", "run", PATH, user="eng", stdout=-1, stderr=-1, text=True)
     assert process.stdout.readline() == "running\n"
-    return process, requests(box, "--active")[0]["id"]
+    return process, requests(box, "--all")[0]["id"]  # it may be over already
 
 
 def ready(box, text):

@@ -97,6 +97,21 @@ static void test_there_and_back(void **state)
     assert_int_equal(lb_freezer_thaw(top, ID), 0);
 }
 
+/* Two accesses share the session: what one lets go on stays frozen for the other. */
+static void test_shared(void **state)
+{
+    struct lb_reap_target t = target();
+
+    (void)state;
+    assert_int_equal(freeze(), 0);
+    assert_int_equal(lb_freezer_freeze(top, "AAAA-AAA9", &t), 0);
+    assert_int_equal(lb_freezer_thaw(top, ID), 0);
+    assert_false(lb_freezer_is_frozen(top, ID));
+    assert_true(is_frozen(SCOPE));
+    assert_int_equal(lb_freezer_thaw(top, "AAAA-AAA9"), 0);
+    assert_false(is_frozen(SCOPE));
+}
+
 static void must_be_listed(const char *path, char value)
 {
     char cgroup[4096];
@@ -329,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_there_and_back),
+        TEST(test_shared),
         TEST(test_listed_before_it_is_frozen),
         TEST(test_killed_at_each_step),
         TEST(test_what_comes_up_meanwhile),

@@ -1002,6 +1002,42 @@ static void test_revoked_with_a_receipt(void **state)
     lb_request_free(r);
 }
 
+/* Nothing is left, and the host is being looked at: to press on, or to start again, makes nothing of the count unsaid. */
+static void test_pressed_on(void **state)
+{
+    for (int restarts = 0; restarts < 2; restarts++) {
+        struct fixture *f = *state;
+        struct lb_request *r = NULL;
+        struct lb_live *live;
+        pid_t pid;
+
+        hire_pid1(f);
+        live = new_access(f, "AAAA-AAA1");
+        pid = open_session(live);
+        assert_int_equal(step(live, LB_EVENT_STOPPED), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        while (live->reaper) {
+            machine.passed += 1000;
+            sd_event_run(f->event, 1000);
+        }
+        assert_non_null(live->behind);
+        if (restarts) {
+            go_down(f);
+            go_up(f);
+        } else
+            assert_int_equal(step(live, LB_EVENT_STOPPED), 0);
+        while (f->gate->n_live > 0) {
+            machine.passed += 10000;
+            settle(f);
+        }
+        assert_int_equal(lb_store_load(f->gate->store, "AAAA-AAA1", &r), 0);
+        assert_true(r->end.killed >= 1);
+        lb_request_free(r);
+        tear_down(state);
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
 /* With the disk full from before the end: the same receipt, later. */
 static void test_receipt_keeps_its_count_on_a_bad_disk(void **state)
 {
@@ -2528,6 +2564,7 @@ int main(void)
         TEST(test_reboot_kept_is_never_longer),
         TEST(test_leader_that_goes_is_noticed),
         TEST(test_revoked_with_a_receipt),
+        TEST(test_pressed_on),
         TEST(test_receipt_keeps_its_count_on_a_bad_disk),
         TEST(test_leader_that_went_meanwhile),
         TEST(test_exclusive),

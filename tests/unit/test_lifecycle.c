@@ -522,6 +522,8 @@ static void test_reboot(void **state)
         e.time.boot = 9 * LB_USEC_PER_SEC;
         e.time.boot_id = 78;
         apply(&r, e);
+        for (size_t k = 0; k < r->sessions.n; k++) /* their numbers are others' now */
+            assert_int_equal(((struct lb_session *)r->sessions.items)[k].session, LB_SESSION_GONE);
         assert_int_equal(r->state, states[i]);
         assert_int_equal(d[i]->wall, SAMPLE_WALL + 3 * HOUR);
         assert_int_equal(d[i]->boot, 9 * LB_USEC_PER_SEC + HOUR);
