@@ -115,6 +115,7 @@ static int make_gate(struct daemon *d)
     g->reserve = d->config.reserve;
     g->policy_directories = o->policy_directories;
     g->approvers_path = o->approvers_path;
+    g->signers_path = o->signers_path;
     g->committed = on_committed;
     g->userdata = d;
     return o->no_systemd ? 0 : lb_systemd_new(d->event, g->state_directory, g->runtime_directory, &g->systemd);

@@ -7,6 +7,7 @@
 struct lb_options {
     const char *config_path;
     const char *approvers_path;
+    const char *signers_path;
     const char *state_directory;      /* NULL: the configuration's */
     const char *runtime_directory;
     const char **policy_directories;  /* NULL-terminated */

@@ -49,15 +49,19 @@ static void take(struct lb_live *live, struct lb_event *events, size_t n, struct
         refuse(o, LB_REFUSAL_UNAVAILABLE, "the event cannot be recorded: %s", strerror(-r));
 }
 
-static bool may_decide(struct lb_live *live, const struct lb_person *p, bool approve, struct lb_outcome *o)
+bool lb_decide_may(struct lb_live *live, const struct lb_person *p, bool approve, struct lb_outcome *o)
 {
     const char *stage = lb_stage_names[lb_rights_stage(live->request)], *reason = NULL;
 
     if (lb_rights_decide(live->gate, p, live->request, &reason) > 0)
         reason = *stage ? lb_approvals_problem(live->request, p->name, stage, approve) : NULL;
-    if (!reason)
+    if (reason)
+        refuse(o, LB_REFUSAL_NOT_PERMITTED, "%s", reason);
+    else if (*stage && approve && !p->by_signature && lb_rights_must_sign(live->gate, live->request))
+        refuse(o, LB_REFUSAL_NOT_PERMITTED, "only a signed approval counts for this request: lockboxctl approve %s "
+                                            "--sign KEY", live->request->id);
+    else
         return true;
-    refuse(o, LB_REFUSAL_NOT_PERMITTED, "%s", reason);
     return false;
 }
 
@@ -72,7 +76,10 @@ static struct lb_event decision_event(int kind, const struct lb_live *live, cons
         .by = strdup(p->name),
         .role = strdup(*stage ? stage : p->root ? "root" : "approver"),
         .stage = lb_dup(stage),
-        .evidence = strdup("local"),
+        .evidence = strdup(d->proof ? LB_EVIDENCE_SIGNATURE : LB_EVIDENCE_LOCAL),
+        .statement = lb_dup(d->proof ? d->proof->statement : NULL),
+        .signature = lb_dup(d->proof ? d->proof->signature : NULL),
+        .signer = lb_dup(d->proof ? d->proof->signer : NULL),
         .note = d->note && *d->note ? lb_text_clean(d->note, LB_NOTE_MAX) : NULL,
     };
 }
@@ -118,6 +125,8 @@ static void extend(struct lb_live *live, const struct lb_person *p, struct lb_ev
 
     o->id = strdup(live->request->id);
     events[1].extends = strdup(live->request->extends);
+    free(extended[0].evidence);
+    extended[0].evidence = lb_dup(approved->evidence);
     extended[0].duration = approved->duration;
     if (access && lb_state_is_access(access->request->state) && !lb_deadline_due(&access->request->not_after, &now)) {
         extended[0].left_usec = approved->duration + (access->request->pause.hold ? access->request->pause.left
@@ -154,7 +163,7 @@ void lb_decide_approve(struct lb_live *live, const struct lb_person *p, const st
     struct lb_time now = lb_clock_now();
     bool begins;
 
-    if (!may_decide(live, p, true, o))
+    if (!lb_decide_may(live, p, true, o))
         return;
     events[0] = decision_event(kind, live, p, d);
     events[0].not_before = d->from > now.wall && !r->extends ? d->from : 0;
@@ -176,7 +185,7 @@ void lb_decide_deny(struct lb_live *live, const struct lb_person *p, const struc
 {
     struct lb_event e;
 
-    if (!may_decide(live, p, false, o))
+    if (!lb_decide_may(live, p, false, o))
         return;
     e = decision_event(LB_EVENT_DENIED, live, p, d);
     take(live, &e, 1, o);
@@ -204,7 +213,7 @@ void lb_decide_revoke(struct lb_live *live, const struct lb_person *p, const str
     struct lb_gate *g = live->gate;
     struct lb_event e;
 
-    if (!p->root && !may_decide(live, p, false, o))
+    if (!p->root && !lb_decide_may(live, p, false, o))
         return;
     e = decision_event(LB_EVENT_STOPPED, live, p, d);
     take(live, &e, 1, o);
@@ -239,7 +248,7 @@ void lb_decide_pause(struct lb_live *live, const struct lb_person *p, const stru
 {
     struct lb_event e;
 
-    if (!may_decide(live, p, false, o))
+    if (!lb_decide_may(live, p, false, o))
         return;
     if (d->duration > 0 && !d->hold) {
         refuse(o, LB_REFUSAL_INVALID, "a pause lasts until the access ends; a time for it goes with --hold");
@@ -260,7 +269,7 @@ void lb_decide_resume(struct lb_live *live, const struct lb_person *p, const str
     struct lb_time now = lb_clock_now();
     struct lb_event e;
 
-    if (!may_decide(live, p, false, o))
+    if (!lb_decide_may(live, p, false, o))
         return;
     if (lb_request_is_at_end(r)) {
         refuse(o, LB_REFUSAL_NOT_POSSIBLE, "its time is over; it goes on when the engineer asks for more, by a new "
@@ -318,7 +327,7 @@ void lb_decide_acknowledge(struct lb_live *live, const struct lb_person *p, cons
 {
     struct lb_event e;
 
-    if (!may_decide(live, p, false, o))
+    if (!lb_decide_may(live, p, false, o))
         return;
     if (!lb_rights_customer(live->gate, p, live->request)) {
         refuse(o, LB_REFUSAL_NOT_PERMITTED, "an emergency is acknowledged by the customer");
@@ -330,7 +339,7 @@ void lb_decide_acknowledge(struct lb_live *live, const struct lb_person *p, cons
 
 void lb_decide_ask(struct lb_live *live, const struct lb_person *p, const struct lb_decision *d, struct lb_outcome *o)
 {
-    if (may_decide(live, p, false, o))
+    if (lb_decide_may(live, p, false, o))
         send_message(live, p->name, d, o);
 }
 

@@ -10,6 +10,7 @@ enum lb_refusal {
     LB_REFUSAL_NOT_POSSIBLE, /* the request's state does not allow it */
     LB_REFUSAL_INVALID,      /* a parameter */
     LB_REFUSAL_UNAVAILABLE,  /* the disk */
+    LB_REFUSAL_NO_REQUEST,
 };
 
 struct lb_outcome {
@@ -19,12 +20,21 @@ struct lb_outcome {
 };
 void lb_outcome_clear(struct lb_outcome *o);
 
+/* What makes a decision a signed one. */
+struct lb_proof_of_consent {
+    const char *statement, *signature, *signer; /* signer: "ED25519 SHA256:…" */
+};
+
 struct lb_decision {
     const char *note;
     int64_t duration; /* µs, shortens; 0: as asked */
     int64_t from;     /* access begins then, µs since 1970; 0: at once */
+    const struct lb_proof_of_consent *proof; /* it is signed; NULL: said in a login */
     bool hold;        /* pause: the access's time stands still, for `duration` at most */
 };
+
+/* Whether he may decide (`approve`: say yes) where the request stands; if not, *ret says why. */
+bool lb_decide_may(struct lb_live *live, const struct lb_person *person, bool approve, struct lb_outcome *ret);
 
 typedef void lb_decide_verb(struct lb_live *live, const struct lb_person *person, const struct lb_decision *decision,
                             struct lb_outcome *ret);

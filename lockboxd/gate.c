@@ -136,6 +136,24 @@ void lb_gate_unpark(struct lb_waiter *w)
 
 /* --- commit ---------------------------------------------------------------------------------------------------------- */
 
+/* What is signed names the nonce of its stage, which so is a new one in each event that begins one. */
+static int set_nonce(struct lb_event *e)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char bytes[16];
+
+    if (e->nonce || (e->kind != LB_EVENT_REVIEW && e->kind != LB_EVENT_REQUESTED && e->kind != LB_EVENT_REVIEWED))
+        return 0;
+    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+        return -EIO;
+    e->nonce = calloc(1, 2 * sizeof(bytes) + 1);
+    for (size_t i = 0; e->nonce && i < sizeof(bytes); i++) {
+        e->nonce[2 * i] = hex[bytes[i] >> 4];
+        e->nonce[2 * i + 1] = hex[bytes[i] & 15];
+    }
+    return e->nonce ? 0 : -ENOMEM;
+}
+
 /* What every event says, whoever made it. */
 static int fill(struct lb_gate *g, struct lb_event *e, const struct lb_request *r)
 {
@@ -147,12 +165,14 @@ static int fill(struct lb_gate *g, struct lb_event *e, const struct lb_request *
         { &e->ticket, r ? r->ticket : NULL },
         { &e->reason, r ? r->reason : NULL },
     };
+    int error;
 
     e->time = lb_clock_now();
     for (size_t i = 0; i < LB_ELEMENTS(strings); i++)
         if (!*strings[i].to && strings[i].from && !(*strings[i].to = strdup(strings[i].from)))
             return -ENOMEM;
-    return lb_event_mend(e);
+    error = set_nonce(e);
+    return error < 0 ? error : lb_event_mend(e);
 }
 
 static void announce(struct lb_gate *g)

@@ -57,6 +57,7 @@ struct lb_gate {
     int64_t reserve;
     const char **policy_directories; /* borrowed */
     const char *approvers_path;      /* borrowed */
+    const char *signers_path;        /* borrowed: allowed_signers; revoked_signers is beside it */
     struct lb_store *store;    /* NULL: nothing can be recorded, nothing opens */
     struct lb_journal *journal;
     struct lb_sessions *sessions;

@@ -48,6 +48,9 @@ static int check(struct lb_gate *g, const struct lb_person *p, const struct lb_v
         return refuse(o, LB_REFUSAL_NOT_PERMITTED, place);
     if (t->quorum > 1 || (t->internal && t->internal[0]))
         return refuse(o, LB_REFUSAL_NOT_PERMITTED, "the rule asks for more than one approval; a window has only yours");
+    if (t->evidence == LB_EVIDENCE_SIGNED)
+        return refuse(o, LB_REFUSAL_NOT_PERMITTED, "the rule asks for signed approvals (Evidence=signed), and a window "
+                                                   "cannot be signed: approve the request when it is there");
     return 0;
 }
 
@@ -81,7 +84,7 @@ static int fill(struct lb_gate *g, const struct lb_person *p, const struct lb_gr
     e->approver = strdup(p->name);
     e->role = strdup("customer");
     e->stage = strdup("customer");
-    e->evidence = strdup("local");
+    e->evidence = strdup(LB_EVIDENCE_LOCAL);
     return e->ticket && e->scope && e->service && e->approver ? 0 : -ENOMEM;
 }
 

@@ -19,6 +19,7 @@ static size_t arg_policies;
 static struct lb_options arg = {
     .config_path = "/etc/lockbox/lockboxd.conf",
     .approvers_path = "/etc/lockbox/approvers.conf",
+    .signers_path = "/etc/lockbox/allowed_signers",
     .runtime_directory = "/run/lockbox",
 };
 
@@ -32,6 +33,8 @@ static void help(void)
          "  --policy-directory DIR     policy; may be given several times, later ones override\n"
          "                             (default /usr/lib, /run and /etc/lockbox/policy.d)\n"
          "  --approvers FILE           the people who decide (default /etc/lockbox/approvers.conf)\n"
+         "  --allowed-signers FILE     whose signature is whose (default /etc/lockbox/allowed_signers), and beside it\n"
+         "                             revoked_signers, the keys that are good no more\n"
          "  --no-systemd               do not give PID 1 deadlines of its own\n"
          "  --reap ID --uid UID        end one access now if its time is over, and exit: what PID 1 runs\n"
          "  --thaw                     let go on what is frozen without a reason, and exit: what PID 1 runs\n"
@@ -41,13 +44,14 @@ static void help(void)
 
 static int parse(int argc, char *argv[])
 {
-    enum { CONFIG = 256, STATE, RUNTIME, POLICY, APPROVERS, NO_SYSTEMD, REAP, UID, THAW, HELP, VERSION };
+    enum { CONFIG = 256, STATE, RUNTIME, POLICY, APPROVERS, SIGNERS, NO_SYSTEMD, REAP, UID, THAW, HELP, VERSION };
     static const struct option options[] = {
         { "config", required_argument, NULL, CONFIG },
         { "state-directory", required_argument, NULL, STATE },
         { "runtime-directory", required_argument, NULL, RUNTIME },
         { "policy-directory", required_argument, NULL, POLICY },
         { "approvers", required_argument, NULL, APPROVERS },
+        { "allowed-signers", required_argument, NULL, SIGNERS },
         { "no-systemd", no_argument, NULL, NO_SYSTEMD },
         { "reap", required_argument, NULL, REAP },
         { "uid", required_argument, NULL, UID },
@@ -69,6 +73,7 @@ static int parse(int argc, char *argv[])
             arg_policy[arg_policies++] = optarg;
             break;
         case APPROVERS: arg.approvers_path = optarg; break;
+        case SIGNERS: arg.signers_path = optarg; break;
         case NO_SYSTEMD: arg.no_systemd = true; break;
         case REAP: arg_reap = optarg; break;
         case UID: arg_uid = strtoll(optarg, NULL, 10); break;

@@ -236,6 +236,7 @@ static struct lb_live *find_window(const struct lb_attempt *a, const char *ticke
 
         if (lb_request_is_window(r) && r->state == LB_STATE_ACTIVE &&
             lb_streq(r->account, a->account) && lb_streq(r->scope, a->login->scope) && lb_streq(r->ticket, ticket) &&
+            a->verdict.terms->evidence != LB_EVIDENCE_SIGNED && /* nobody has signed it */
             lb_people_named(a->gate->approvers, a->verdict.terms->customer, by->approver) > 0)
             return a->gate->live[i];
     }

@@ -57,6 +57,25 @@ int lb_rights_person(struct lb_gate *g, const struct lb_peer *peer, struct lb_pe
     return 0;
 }
 
+/* Of his account only whether it is the engineer's matters, and he need not have one. */
+int lb_rights_signer(struct lb_gate *g, const char *name, struct lb_person *ret)
+{
+    struct lb_person p = { .by_signature = true,
+                           .peer = { .uid = (uid_t)-1, .session = LB_AUDIT_UNSET, .loginuid = LB_AUDIT_UNSET } };
+    int r = lb_people_account_of_person(g->approvers, name, &p.account, &p.peer.uid, NULL);
+
+    if (r == -ENOENT)
+        r = (p.account = strdup("")) ? 0 : -ENOMEM;
+    p.name = r < 0 ? NULL : strdup(name);
+    if (r == 0 && !p.name)
+        r = -ENOMEM;
+    if (r < 0)
+        lb_person_clear(&p);
+    else
+        *ret = p;
+    return r;
+}
+
 void lb_person_clear(struct lb_person *p)
 {
     free(p->account);
@@ -226,25 +245,36 @@ int lb_rights_decide(struct lb_gate *g, const struct lb_person *p, const struct 
     if (answer <= 0)
         return answer;
     *ret_reason = p->peer.uid == r->uid || p->peer.loginuid == r->uid ? "nobody decides about his own request"
+                  : p->by_signature                                   ? NULL
                                                                       : lb_rights_refuse_place(p);
     return *ret_reason == NULL;
+}
+
+bool lb_rights_must_sign(struct lb_gate *g, const struct lb_request *r)
+{
+    struct lb_verdict now = lb_rights_verdict_now(g, r);
+
+    return r->terms.evidence == LB_EVIDENCE_SIGNED ||
+           (now.action == LB_ACTION_REQUIRE && now.terms->evidence == LB_EVIDENCE_SIGNED);
 }
 
 struct question {
     struct lb_gate *gate;
     const struct lb_request *request;
+    bool must_sign;
 };
 
 static bool is_customer_still(void *userdata, const char *name)
 {
     struct question *q = userdata;
 
-    return is_entitled_at(q->gate, name, q->request, LB_STAGE_CUSTOMER) > 0;
+    return (!q->must_sign || lb_approvals_signed(q->request, name, lb_stage_names[LB_STAGE_CUSTOMER])) &&
+           is_entitled_at(q->gate, name, q->request, LB_STAGE_CUSTOMER) > 0;
 }
 
 int64_t lb_rights_votes(struct lb_gate *g, const struct lb_request *r)
 {
-    struct question q = { g, r };
+    struct question q = { g, r, lb_rights_must_sign(g, r) };
 
     return lb_approvals_votes(r, lb_stage_names[LB_STAGE_CUSTOMER], is_customer_still, &q);
 }

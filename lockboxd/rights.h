@@ -15,12 +15,20 @@ struct lb_person {
                              is another person's */
     struct lb_live *from; /* the gated session he speaks from, or NULL */
     bool root, auditor;   /* never from a gated session */
+    bool by_signature;    /* it is his signature that says who he is: where it was handed in does not matter */
 };
 
 /* Who has no part in any of it (no approver by any rule, no auditor, no engineer, not root) is -EACCES; another -errno
  * when the name service does not say who he is. Clear with lb_person_clear. */
 int lb_rights_person(struct lb_gate *gate, const struct lb_peer *peer, struct lb_person *ret);
 void lb_person_clear(struct lb_person *p);
+
+/* The one who signed, by the name in his signature. -errno when the name service does not say whether he is the engineer.
+ * Clear with lb_person_clear. */
+int lb_rights_signer(struct lb_gate *gate, const char *name, struct lb_person *ret);
+
+/* Whether nothing but a signature is a yes to it: Evidence=signed when it was made, or today. */
+bool lb_rights_must_sign(struct lb_gate *gate, const struct lb_request *r);
 
 /* 1, 0, or -errno: an answer that is not known is no. */
 int lb_rights_own(const struct lb_person *p, const struct lb_request *r);

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "lockboxd/consent.h"
 #include "lockboxd/log.h"
 #include "lockboxd/verbs.h"
 #include "policy/base.h"
@@ -31,6 +32,7 @@ static void conn_free(struct lb_conn *c)
     sd_event_source_disable_unref(c->idle);
     close(c->fd);
     lb_varlink_reader_clear(&c->reader);
+    lb_consent_free(c->consent);
     free(c->words);
     free(c->out);
     free(c->follow_request);
@@ -43,6 +45,7 @@ static void conn_kill(struct lb_conn *c)
     c->dead = true;
     lb_gate_unpark(&c->waiter);
     lb_output_leave(&c->watcher); /* what he watched goes on */
+    c->consent = lb_consent_free(c->consent);
     sd_event_source_set_enabled(c->io, SD_EVENT_OFF); /* a hang-up is reported whatever is asked for */
     sd_event_source_set_time_relative(c->idle, 0);
     sd_event_source_set_enabled(c->idle, SD_EVENT_ONESHOT);
@@ -318,6 +321,7 @@ struct lb_server *lb_server_free(struct lb_server *s)
     for (size_t i = 0; i < s->n_listeners; i++)
         sd_event_source_disable_unref(s->listeners[i].source);
     sd_event_unref(s->event);
+    lb_pace_clear(&s->submissions);
     free(s);
     return NULL;
 }

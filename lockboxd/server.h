@@ -8,10 +8,13 @@
 #include <jansson.h>
 
 #include "lockboxd/gate.h"
+#include "lockboxd/pace.h"
 #include "lockboxd/output.h"
 #include "lockboxd/proto/varlink.h"
 
 enum lb_door { LB_DOOR_LOGIN = 1 << 0, LB_DOOR_CONTROL = 1 << 1 };
+
+struct lb_consent;
 
 struct lb_limits {
     int64_t connections; /* in all; as many again are kept for root */
@@ -25,6 +28,7 @@ struct lb_server {
     struct lb_limits limits;
     struct lb_conn *logins, *controls; /* by door: thousands may wait at the one, followers and others are at the other */
     size_t n_conns, n_others, n_waiting; /* n_others: not root's */
+    struct lb_pace submissions; /* signed statements handed in */
     struct { sd_event_source *source; int door; } listeners[4];
     size_t n_listeners;
 };
@@ -49,6 +53,8 @@ struct lb_conn {
     struct lb_waiter waiter;
     json_t *held;  /* the answer to Login.Open, until the host has been looked at */
     bool waiting;  /* counted in n_waiting: from "waiting" on until it hangs up */
+    /* Access.Submit */
+    struct lb_consent *consent;
     /* Access.Run */
     struct lb_watcher watcher;
     /* Audit.Events with more */

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "lockboxd/clock.h"
+#include "lockboxd/consent.h"
 #include "lockboxd/decide.h"
 #include "lockboxd/grant.h"
 #include "lockboxd/make.h"
@@ -12,6 +13,7 @@
 #include "lockboxd/proto/json.h"
 #include "lockboxd/verbs.h"
 #include "policy/base.h"
+#include "policy/statement.h"
 
 #define RECENT (28 * 24 * 3600 * LB_USEC_PER_SEC)
 #define LIST_MAX 2000 /* requests in one reply */
@@ -32,6 +34,8 @@ static json_t *pack_request(const struct lb_request *r)
         json_object_del(j, "paused");
     if (r->terms.quorum > 1)
         json_object_set_new(j, "quorum", json_integer(r->terms.quorum));
+    if (r->terms.evidence != LB_EVIDENCE_ANY)
+        json_object_set_new(j, "evidence", json_string(lb_evidence_names[r->terms.evidence]));
     if (lb_state_is_waiting(r->state))
         json_object_set_new(j, "stage", json_string(r->state == LB_STATE_REVIEW ? "internal" : "customer"));
     return j;
@@ -412,6 +416,107 @@ static void verb_grant(struct lb_conn *c, void *parameters)
         tell_done(c, &outcome);
 }
 
+/* --- signed consent ----------------------------------------------------------------------------------------------- */
+
+#define SUBMISSIONS 30 /* a minute for one uid: each is a process of ssh-keygen's */
+#define SIGNATURE_MAX (16 * 1024)
+
+struct consent {
+    struct target target;
+    char *decision, *approver;
+};
+#define TARGET(member) offsetof(struct consent, target.member)
+static const struct lb_field consent_fields[] = {
+    { "id", LB_FIELD_STRING, TARGET(id), LB_FIELD_REQUIRED },
+    { "decision", LB_FIELD_STRING, offsetof(struct consent, decision), LB_FIELD_REQUIRED },
+    { "approver", LB_FIELD_STRING, offsetof(struct consent, approver) },
+    { "note", LB_FIELD_STRING, TARGET(note) },
+    { "for", LB_FIELD_INT, TARGET(decision.duration), LB_FIELD_SPAN },
+    { "from", LB_FIELD_INT, TARGET(decision.from), LB_FIELD_TIME },
+    { 0 },
+};
+
+static void verb_statement(struct lb_conn *c, void *parameters)
+{
+    LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
+    LB_CLEANUP(lb_outcome_clear) struct lb_outcome outcome = { 0 };
+    const struct consent *p = parameters;
+    LB_FREE char *id = lb_verbs_id(p->target.id), *text = NULL;
+    struct lb_live *live = id ? lb_gate_find(c->server->gate, id) : NULL;
+    struct lb_consent_wish wish = { p->approver, p->target.note, lb_streq(p->decision, "approve"),
+                                    p->target.decision.duration, p->target.decision.from };
+
+    if (!find_person(c, &person))
+        return;
+    if (!wish.approve && !lb_streq(p->decision, "deny")) {
+        lb_call_error(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "decision"));
+        return;
+    }
+    if (!live || lb_rights_read(c->server->gate, &person, live->request) <= 0) {
+        tell_closed(c, &person, id, p->target.id);
+        return;
+    }
+    if (!wish.approver)
+        wish.approver = person.name;
+    lb_consent_make(live, &wish, &outcome, &text);
+    if (outcome.refusal)
+        tell_refusal(c, &outcome, lb_state_names[live->request->state]);
+    else
+        lb_call_reply(c, json_pack("{ss ss*}", "statement", text, "message", outcome.reason));
+}
+
+struct submission { char *statement, *signature; };
+static const struct lb_field submission_fields[] = {
+    { "statement", LB_FIELD_STRING, offsetof(struct submission, statement), LB_FIELD_REQUIRED, LB_STATEMENT_MAX },
+    { "signature", LB_FIELD_STRING, offsetof(struct submission, signature), LB_FIELD_REQUIRED, SIGNATURE_MAX },
+    { 0 },
+};
+
+/* Who handed it in sees the request only if he may. */
+static void tell_taken(struct lb_conn *c, const struct lb_outcome *o)
+{
+    LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
+    struct lb_gate *g = c->server->gate;
+    struct lb_request *owned = NULL;
+    const struct lb_request *r;
+    json_t *reply = json_pack("{ss ss*}", "id", o->id, "message", o->reason);
+
+    if (lb_rights_person(g, &c->peer, &person) == 0 && read_request(g, &person, o->id, &r, &owned) == 0)
+        json_object_set_new(reply, "request", pack_request(r));
+    lb_request_free(owned);
+    lb_call_reply(c, reply);
+}
+
+static void tell_submission(void *userdata, struct lb_outcome *o, const char *state)
+{
+    struct lb_conn *c = userdata;
+
+    if (o->refusal == LB_REFUSAL_NO_REQUEST)
+        lb_call_error(c, ERROR("NotPossible"), json_pack("{ssss}", "state", "", "reason", o->reason ? o->reason : ""));
+    else if (o->refusal)
+        tell_refusal(c, o, state);
+    else
+        tell_taken(c, o);
+    c->consent = lb_consent_free(c->consent);
+}
+
+/* Anybody may: it is the signature that decides. */
+static void verb_submit(struct lb_conn *c, void *parameters)
+{
+    LB_CLEANUP(lb_outcome_clear) struct lb_outcome outcome = { 0 };
+    const struct submission *p = parameters;
+
+    if (!lb_pace_take(&c->server->submissions, c->peer.uid, lb_clock_now().boot, SUBMISSIONS)) {
+        lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason",
+                                                         "too many signatures within a minute: try again in a minute"));
+        return;
+    }
+    lb_consent_submit(c->server->gate, &c->peer, p->statement, p->signature, tell_submission, c, &outcome,
+                      &c->consent);
+    if (outcome.refusal)
+        tell_submission(c, &outcome, "");
+}
+
 /* --- asking ---------------------------------------------------------------------------------------------------------- */
 
 struct wish {
@@ -593,6 +698,8 @@ const struct lb_verb lb_verbs_access[] = {
     VERB("Grant", grant_fields, struct lb_grant, verb_grant),
     VERB("Ask", target_fields, struct target, verb_ask),
     VERB("Answer", target_fields, struct target, verb_answer),
+    VERB("Statement", consent_fields, struct consent, verb_statement),
+    VERB("Submit", submission_fields, struct submission, verb_submit),
     VERB("Request", wish_fields, struct wish, verb_request),
     VERB("Sessions", NULL, char, verb_sessions),
     VERB("Status", NULL, char, verb_status),

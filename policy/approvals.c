@@ -34,6 +34,16 @@ int64_t lb_approvals_votes(const struct lb_request *r, const char *stage, lb_app
     return votes;
 }
 
+bool lb_approvals_signed(const struct lb_request *r, const char *name, const char *stage)
+{
+    const struct lb_approval *a = r->approvals.items;
+
+    for (size_t i = 0; i < r->approvals.n; i++)
+        if (is_yes(&a[i], stage) && lb_streq(a[i].approver, name) && lb_streq(a[i].evidence, LB_EVIDENCE_SIGNATURE))
+            return true;
+    return false;
+}
+
 const char *lb_approvals_problem(const struct lb_request *r, const char *name, const char *stage, bool approve)
 {
     const struct lb_approval *a = r->approvals.items;

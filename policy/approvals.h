@@ -15,6 +15,9 @@ typedef bool lb_approvals_still(void *userdata, const char *name);
  * goes with the right to it. */
 int64_t lb_approvals_votes(const struct lb_request *r, const char *stage, lb_approvals_still *still, void *userdata);
 
+/* Whether he said yes at the stage with a signature. */
+bool lb_approvals_signed(const struct lb_request *r, const char *name, const char *stage);
+
 /* Why this person may not decide at the stage (or not say yes: `approve`), borrowed; NULL: he may. He must be named for
  * it, nobody counts twice, and nobody decides in both stages; but a yes may be taken back by a no. */
 const char *lb_approvals_problem(const struct lb_request *r, const char *name, const char *stage, bool approve);

@@ -130,6 +130,8 @@ struct lb_event {
     /* decisions and words */
     char *approver, *role, *stage, *evidence, *note; /* role: "customer" */
     char *from;
+    char *nonce;             /* a stage begins: what a signed decision at it has to name */
+    char *statement, *signature, *signer; /* evidence "signed": the text, its OpenSSH signature, "ED25519 SHA256:…" */
 
     /* sessions */
     int64_t session;         /* audit session id */

@@ -138,7 +138,7 @@ static int on_begin(struct lb_request *r, const struct lb_event *e)
         { &r->key, e->key }, { &r->service, e->service }, { &r->scope, e->scope }, { &r->rhost, e->rhost },
         { &r->tty, e->tty }, { &r->ticket, e->ticket }, { &r->ticket_url, e->ticket_url }, { &r->reason, e->reason },
         { &r->rule, e->rule }, { &r->previous, e->previous }, { &r->grant, e->grant },
-        { &r->extends, e->extends },
+        { &r->extends, e->extends }, { &r->nonce, e->nonce },
     };
 
     for (size_t i = 0; i < LB_ELEMENTS(strings); i++)
@@ -222,6 +222,12 @@ static int on_vote(struct lb_request *r, const struct lb_event *e)
         r->begin_at = lb_deadline_later(&r->begin_at, &begin);
     }
     return on_decision(r, e);
+}
+
+/* What was signed for one stage is of no use at the next. */
+static int on_reviewed(struct lb_request *r, const struct lb_event *e)
+{
+    return set(&r->nonce, e->nonce) < 0 ? -ENOMEM : on_vote(r, e);
 }
 
 static struct lb_deadline after_wait(int64_t wait, int64_t span, const struct lb_event *e)
@@ -455,7 +461,7 @@ static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const s
     [LB_EVENT_SCRIPT_ENDED] = on_script_ended,
     [LB_EVENT_EMERGENCY] = on_emergency,
     [LB_EVENT_ACKNOWLEDGED] = on_acknowledged,
-    [LB_EVENT_REVIEWED] = on_vote,
+    [LB_EVENT_REVIEWED] = on_reviewed,
     [LB_EVENT_VOTED] = on_vote,
     [LB_EVENT_APPROVED] = on_approved,
     [LB_EVENT_DENIED] = on_decision,
@@ -517,6 +523,12 @@ static bool is_for_more_time(const struct lb_request *r, const struct lb_event *
     return r->extends;
 }
 
+/* Where the rule asked for signatures, nothing else is a yes. */
+static bool is_evident(const struct lb_request *r, const struct lb_event *e)
+{
+    return r->terms.evidence == LB_EVIDENCE_ANY || lb_streq(e->evidence, LB_EVIDENCE_SIGNATURE);
+}
+
 /* An access, and not one before its time. */
 static bool may_begin(const struct lb_request *r, const struct lb_event *e)
 {
@@ -563,6 +575,9 @@ static bool is_not_reported(const struct lb_request *r, const struct lb_event *e
 }
 
 static bool (*const conditions[LB_EVENT_REQUEST_MAX_])(const struct lb_request *r, const struct lb_event *e) = {
+    [LB_EVENT_REVIEWED] = is_evident,
+    [LB_EVENT_VOTED] = is_evident,
+    [LB_EVENT_APPROVED] = is_evident,
     [LB_EVENT_EMERGENCY] = may_be_emergency,
     [LB_EVENT_ADDED] = is_for_more_time,
     [LB_EVENT_BEGUN] = may_begin,

@@ -289,6 +289,7 @@ struct lb_request *lb_request_free(struct lb_request *r)
     lb_fields_clear(lb_terms_fields, &r->terms);
     lb_strings_free(r->reviewers);
     lb_strings_free(r->entitled);
+    free(r->nonce);
     free(r);
     return NULL;
 }

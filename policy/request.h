@@ -4,6 +4,10 @@
 
 #include "policy/event.h"
 
+/* What stands in evidence: said in a login of his own, or signed. */
+#define LB_EVIDENCE_LOCAL "local"
+#define LB_EVIDENCE_SIGNATURE "signed"
+
 struct lb_approval {
     char *approver, *role, *stage, *decision, *evidence, *note;
     int64_t at;
@@ -82,6 +86,7 @@ struct lb_request {
     int64_t not_before;  /* when access begins (or began), 0: not known yet */
     struct lb_terms terms;
     char **reviewers, **entitled;
+    char *nonce;    /* what a signed decision has to name, at the stage where it is or was last; NULL: none */
     int64_t warned; /* the last warning given, µs before the end; 0: none */
     int64_t turn;            /* how often its deadline was moved in any way */
     int64_t held;            /* µs for which its time stood still, the longest that a pause may still last included */

@@ -37,7 +37,7 @@ static const struct lb_rules_key keys[] = {
     TERM("Approval", "Internal", names, internal, .may_be_empty = true),
     TERM("Approval", "Customer", names, customer),
     TERM("Approval", "Quorum", number, quorum),
-    TERM("Approval", "Evidence", enum, evidence, .names = lb_evidence_names, .later = true),
+    TERM("Approval", "Evidence", enum, evidence, .names = lb_evidence_names),
     TERM("Access", "Duration", span, duration),
     TERM("Access", "MaxDuration", span, max_duration),
     TERM("Access", "Starts", enum, starts, .names = lb_starts_names),

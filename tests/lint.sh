@@ -73,7 +73,7 @@ only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(chain|proc|clock|l
     lockboxd/answer.[ch] lockboxd/policy_files.[ch]
 
 # The gate and its logic are called by the server, never the other way round.
-for room in gate recover effects reaped thaw login launch decide rights behind; do
+for room in gate recover effects reaped thaw login launch decide rights behind consent; do
     includes lockboxd/$room.[ch] 2>/dev/null | grep -E ':lockboxd/(server|verbs|daemon|config|ctl/.*)\.h$' |
         complain "$room must not include this"
 done

@@ -4,7 +4,7 @@
 
 #include "lockboxd/ctl/ctl.h"
 
-#define BIT(option) (UINT32_C(1) << LB_OPTION_##option)
+#define BIT(option) (UINT64_C(1) << LB_OPTION_##option)
 #define COMMON (BIT(HELP) | BIT(VERSION) | BIT(SOCKET))
 #define ACT (BIT(JSON) | BIT(NOTE))
 
@@ -18,8 +18,13 @@ static const struct lb_verb verbs[] = {
     { "show", "[ID]", "all there is to know of one request", verb_show, BIT(JSON), 1,
       .states = TALKING " ending" },
     { "approve", "[ID]", "let the engineer in; without an ID it asks", verb_approve,
-      ACT | BIT(FOR) | BIT(FROM) | BIT(SIGN), 1, .states = "review pending", .question = "Approve this for" },
-    { "deny", "[ID]", "do not let the engineer in", verb_deny, ACT, 1, .states = "review pending" },
+      ACT | BIT(FOR) | BIT(FROM) | BIT(SIGN) | BIT(APPROVER), 1, .states = "review pending", .question = "Approve this for" },
+    { "deny", "[ID]", "do not let the engineer in", verb_deny, ACT | BIT(SIGN) | BIT(APPROVER), 1,
+      .states = "review pending" },
+    { "statement", "[ID]", "the text to sign for a decision", verb_statement,
+      ACT | BIT(DECISION) | BIT(APPROVER) | BIT(FOR) | BIT(FROM), 1, .needs = BIT(DECISION), .states = "review pending" },
+    { "submit", "[FILE [SIGNATURE]]", "hand a signed statement in; without FILE from standard input", verb_submit,
+      BIT(JSON), 2 },
     { "ask", "[ID] TEXT", "say something to the engineer", verb_ask, BIT(JSON), 2, .text = true, .states = TALKING },
     { "answer", "[ID] TEXT", "say something to the approvers of your request", verb_answer, BIT(JSON), 2,
       .text = true, .states = TALKING, .own = true },
@@ -51,7 +56,7 @@ static const struct lb_verb verbs[] = {
     { "doctor", "", "does every way into this host pass the gate?", verb_doctor, BIT(JSON) | BIT(ROOT) },
 };
 
-static const char later_verbs[] = "watch play audit statement submit courier setup";
+static const char later_verbs[] = "watch play audit courier setup";
 
 /* --- help --------------------------------------------------------------------------------------------------------- */
 

@@ -35,7 +35,7 @@ enum lb_option {
     LB_OPTION_ACCOUNT, LB_OPTION_ENGINEER, LB_OPTION_TICKET, LB_OPTION_STATE, LB_OPTION_SINCE, LB_OPTION_UNTIL,
     LB_OPTION_FOLLOW, LB_OPTION_FOR, LB_OPTION_NOTE, LB_OPTION_REASON, LB_OPTION_SCOPE, LB_OPTION_WAIT,
     LB_OPTION_SERVICE, LB_OPTION_RHOST, LB_OPTION_KEY, LB_OPTION_IDENTITY, LB_OPTION_AT, LB_OPTION_FROM,
-    LB_OPTION_SIGN, LB_OPTION_ROOT, LB_OPTION_HOLD,
+    LB_OPTION_SIGN, LB_OPTION_ROOT, LB_OPTION_HOLD, LB_OPTION_DECISION, LB_OPTION_APPROVER,
     LB_OPTION_MAX_,
 };
 
@@ -45,9 +45,9 @@ struct lb_verb {
     const char *name; /* one word or two */
     const char *args, *help;
     int (*run)(struct lb_ctl *ctl); /* enum lb_exit */
-    uint32_t options;   /* bits by enum lb_option, besides those that every verb takes */
+    uint64_t options;   /* bits by enum lb_option, besides those that every verb takes */
     int max_args;       /* -1: any number */
-    uint32_t needs;     /* those of the options that have to be given */
+    uint64_t needs;     /* those of the options that have to be given */
     bool text;          /* the last argument is words for the other side */
     const char *states; /* not NULL: needs an ID; a request in one of these states may be meant without one */
     const char *which;  /* … of those that List gives for this word; NULL: the open ones */
@@ -122,10 +122,10 @@ int lb_ctl_read_options(struct lb_ctl *ctl, int argc, char **argv);
 
 /* Options that are not among those known here, of a later version, too long for the daemon, or that the verb needs and
  * has not got, are mistakes. enum lb_exit. */
-int lb_ctl_check_options(const struct lb_ctl *ctl, uint32_t known);
+int lb_ctl_check_options(const struct lb_ctl *ctl, uint64_t known);
 
 /* A line of help for each of these. */
-void lb_ctl_print_options(FILE *out, uint32_t which);
+void lb_ctl_print_options(FILE *out, uint64_t which);
 
 /* --since, --until → µs since 1970; *ret is untouched where the option is absent. enum lb_exit. */
 int lb_ctl_option_time(const struct lb_ctl *ctl, enum lb_option option, int64_t *ret);
@@ -233,6 +233,14 @@ const char *lb_act_period(const struct lb_ctl *ctl, const json_t *request, char 
  * freed on a mistake. enum lb_exit. */
 int lb_act_with_times(const struct lb_ctl *ctl, json_t *parameters, json_t **ret);
 
+/* The last word after a decision, which is the request's newest: what it was, and what comes next. */
+void lb_act_say_decision(const struct lb_ctl *ctl, const json_t *request);
+
+/* --- sign.c: decisions that are signatures ------------------------------------------------------------------------ */
+
+/* Takes the decision ("approve", "deny") on ctl->id with a signature by the key of --sign. enum lb_exit. */
+int lb_sign_decision(struct lb_ctl *ctl, const char *decision);
+
 /* --- the verbs ---------------------------------------------------------------------------------------------------- */
 
 int verb_list(struct lb_ctl *ctl);
@@ -241,6 +249,8 @@ int verb_sessions(struct lb_ctl *ctl);
 int verb_approve(struct lb_ctl *ctl);
 int verb_deny(struct lb_ctl *ctl);
 int verb_revoke(struct lb_ctl *ctl);
+int verb_statement(struct lb_ctl *ctl);
+int verb_submit(struct lb_ctl *ctl);
 int verb_pause(struct lb_ctl *ctl);
 int verb_resume(struct lb_ctl *ctl);
 int verb_ask(struct lb_ctl *ctl);

@@ -22,22 +22,47 @@ static const char *after_approval(const struct lb_ctl *ctl, const json_t *reques
     return buf;
 }
 
+void lb_act_say_decision(const struct lb_ctl *ctl, const json_t *request)
+{
+    const json_t *approvals = json_object_get(request, "approvals");
+    const json_t *last = json_array_get(approvals, json_array_size(approvals) - 1);
+    bool yes = strcmp(lb_ctl_string(last, "decision"), "deny") != 0;
+    char rest[LB_ACT_PERIOD_MAX];
+
+    lb_act_say_done(ctl, yes ? "Approved" : "Denied", request, yes ? after_approval(ctl, request, rest) : "");
+}
+
+/* Without --sign the approver is who calls. */
+static int check_sign(const struct lb_ctl *ctl)
+{
+    if (!ctl->options[LB_OPTION_APPROVER] || ctl->options[LB_OPTION_SIGN])
+        return LB_EXIT_DONE;
+    return lb_ctl_fail(ctl, LB_EXIT_USAGE, "a decision in the name of --approver is signed: --sign KEY");
+}
+
 int verb_approve(struct lb_ctl *ctl)
 {
     LB_JSON json_t *request = NULL;
-    json_t *parameters = json_pack("{s:s, s:s*}", "id", ctl->id, "note", ctl->options[LB_OPTION_NOTE]);
-    char rest[LB_ACT_PERIOD_MAX];
-    int r = lb_act_with_times(ctl, parameters, &parameters);
+    json_t *parameters = NULL;
+    int r = check_sign(ctl);
 
+    if (r != LB_EXIT_DONE || ctl->options[LB_OPTION_SIGN])
+        return r != LB_EXIT_DONE ? r : lb_sign_decision(ctl, "approve");
+    parameters = json_pack("{s:s, s:s*}", "id", ctl->id, "note", ctl->options[LB_OPTION_NOTE]);
+    r = lb_act_with_times(ctl, parameters, &parameters);
     if (r == LB_EXIT_DONE)
         r = lb_act(ctl, LB_ACCESS "Approve", parameters, &request);
     if (r == LB_EXIT_DONE)
-        lb_act_say_done(ctl, "Approved", request, after_approval(ctl, request, rest));
+        lb_act_say_decision(ctl, request);
     return r;
 }
 
 int verb_deny(struct lb_ctl *ctl)
 {
+    int r = check_sign(ctl);
+
+    if (r != LB_EXIT_DONE || ctl->options[LB_OPTION_SIGN])
+        return r != LB_EXIT_DONE ? r : lb_sign_decision(ctl, "deny");
     return lb_act_once(ctl, LB_ACCESS "Deny", ctl->options[LB_OPTION_NOTE], "Denied", "");
 }
 

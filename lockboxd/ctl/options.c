@@ -42,16 +42,18 @@ static const struct {
     [LB_OPTION_IDENTITY] = { "identity", "KEYID", "the certificate's Key ID" },
     [LB_OPTION_AT] = { "at", "TIME", "as if it were then: 2024-05-03 18:00, 18:00, tomorrow 09:00" },
     [LB_OPTION_FROM] = { "from", "TIME", "access begins then: tomorrow 09:00, 2024-05-03 18:00, +2h" },
-    [LB_OPTION_SIGN] = { "sign", "KEY", NULL },
+    [LB_OPTION_SIGN] = { "sign", "KEY", "sign it with this key: its file, or its .pub where an agent has it" },
     [LB_OPTION_ROOT] = { "root", "DIR", "the host whose files are under DIR, not this one" },
+    [LB_OPTION_DECISION] = { "decision", "WORD", "approve or deny" },
+    [LB_OPTION_APPROVER] = { "approver", "NAME", "whose decision it is; yours without it" },
     [LB_OPTION_HOLD] = { "hold", NULL, "the access's time stands still, for --for (1h) at most" },
 };
 
-void lb_ctl_print_options(FILE *out, uint32_t which)
+void lb_ctl_print_options(FILE *out, uint64_t which)
 {
     for (size_t i = 0; i < LB_OPTION_MAX_; i++) {
         LB_FREE char *option = NULL;
-        if (!(which & UINT32_C(1) << i) || !options[i].help ||
+        if (!(which & UINT64_C(1) << i) || !options[i].help ||
             asprintf(&option, "--%s%s%s", options[i].name, options[i].value ? " " : "",
                      options[i].value ? options[i].value : "") < 0)
             continue;
@@ -133,18 +135,18 @@ static int check_length(const struct lb_ctl *ctl, int option)
 static int check_needed(const struct lb_ctl *ctl)
 {
     for (int i = 0; i < LB_OPTION_MAX_; i++)
-        if (ctl->verb->needs & UINT32_C(1) << i && !(ctl->options[i] && *ctl->options[i]))
+        if (ctl->verb->needs & UINT64_C(1) << i && !(ctl->options[i] && *ctl->options[i]))
             return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s needs --%s %s; see: lockboxctl %s --help", ctl->verb->name,
                                options[i].name, options[i].value, ctl->verb->name);
     return LB_EXIT_DONE;
 }
 
-int lb_ctl_check_options(const struct lb_ctl *ctl, uint32_t known)
+int lb_ctl_check_options(const struct lb_ctl *ctl, uint64_t known)
 {
     for (int i = 0; i < LB_OPTION_MAX_; i++) {
         if (!ctl->options[i])
             continue;
-        if (!(known & UINT32_C(1) << i))
+        if (!(known & UINT64_C(1) << i))
             return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s takes no --%s; see: lockboxctl %s --help", ctl->verb->name,
                                options[i].name, ctl->verb->name);
         if (!options[i].help)

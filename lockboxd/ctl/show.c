@@ -39,7 +39,8 @@ static const struct {
     const char *only_with; /* a member that the request must have; NULL: none */
     const char *not_with;  /* … or must not have */
 } steps[] = {
-    { "review pending", false, "To approve", "approve", "", NULL },
+    { "review pending", false, "To approve", "approve", "", NULL, "evidence" },
+    { "review pending", false, "To approve", "approve", " --sign KEY", "evidence" },
     { "review pending", false, "To deny", "deny", "", NULL },
     { "review pending", false, "To ask", "ask", " 'TEXT'", "engineer" },
     { "review pending approved active paused", true, "To answer", "answer", " 'TEXT'", "messages" },

@@ -55,6 +55,23 @@ static void assert_problem(const struct lb_request *r, const char *name, const c
     assert_string_equal(problem ? problem : "", wanted);
 }
 
+static void test_a_signed_yes(void **state)
+{
+    struct lb_request *r = request_in(LB_EVENT_REQUESTED);
+    struct lb_event e = sample_event(LB_EVENT_VOTED, HOUR);
+
+    (void)state;
+    decide(&r, "ann", "customer", LB_EVENT_VOTED);
+    e.approver = (char *)"ben";
+    e.evidence = (char *)LB_EVIDENCE_SIGNATURE;
+    assert_int_equal(lb_lifecycle_apply(&r, &e), 0);
+    assert_false(lb_approvals_signed(r, "ann", "customer"));
+    assert_true(lb_approvals_signed(r, "ben", "customer"));
+    assert_false(lb_approvals_signed(r, "ben", "internal"));
+    assert_false(lb_approvals_signed(r, "cat", "customer"));
+    lb_request_free(r);
+}
+
 #define NOT_NAMED "you are not one of the approvers named for this request"
 #define BOTH_STAGES "nobody decides in both stages"
 #define TWICE "you have approved it already; another approver is needed"
@@ -540,6 +557,7 @@ static void test_random_worlds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_signed_yes),
         cmocka_unit_test(test_only_who_is_named),
         cmocka_unit_test(test_nobody_twice),
         cmocka_unit_test(test_nobody_in_both_stages),

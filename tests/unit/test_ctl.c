@@ -283,6 +283,73 @@ static void test_acknowledge(void **state)
            "lockboxctl: there is no request now that acknowledge could mean; look with: lockboxctl list --recent\n");
 }
 
+/* --- signed ------------------------------------------------------------------------------------------------------- */
+
+#define STATEMENT "{\"parameters\":{\"statement\":\"Lockbox consent, version 1\\nDecision: deny\\n\"}}"
+
+/* A file or a pipe gets the bytes alone, a terminal also what to do with them. */
+static void test_statement(void **state)
+{
+    (void)state;
+    expect(RUN(REPLIES(STATEMENT), "statement", "7f3k9qxm", "--decision", "deny", "--approver", "bob", "--for", "1h",
+               "--note", "no"), LB_EXIT_DONE,
+           "Statement {\"approver\":\"bob\",\"decision\":\"deny\",\"for\":3600,\"id\":\"7F3K-9QXM\",\"note\":\"no\"}\n",
+           "Lockbox consent, version 1\nDecision: deny\n", "");
+    expect(run_wide(80, REPLIES(STATEMENT), ARGV("statement", "7f3k9qxm", "--decision", "deny")), LB_EXIT_DONE,
+           "Statement {\"decision\":\"deny\",\"id\":\"7F3K-9QXM\"}\n", "Lockbox consent, version 1\nDecision: deny\n",
+           "lockboxctl: write it into a file (> FILE), sign that (ssh-keygen -Y sign -n lockbox-consent -f KEY FILE) "
+           "and hand it in: lockboxctl submit FILE\n");
+    expect(RUN(REPLIES(STATEMENT), "statement", "7f3k9qxm", "--decision", "deny", "--json"), LB_EXIT_DONE,
+           "Statement {\"decision\":\"deny\",\"id\":\"7F3K-9QXM\"}\n",
+           "{\"statement\":\"Lockbox consent, version 1\\nDecision: deny\\n\"}\n", "");
+    expect(RUN(NO_REPLIES, "statement", "7f3k9qxm", "--decision", "perhaps"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: --decision perhaps: a decision is approve or deny\n");
+    expect(RUN(NO_REPLIES, "statement", "7f3k9qxm"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: statement needs --decision WORD; see: lockboxctl statement --help\n");
+    expect(RUN(NO_REPLIES, "approve", "7f3k9qxm", "--approver", "bob"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: a decision in the name of --approver is signed: --sign KEY\n");
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* The signature stands behind the text, in a file beside it, or in one that is named. */
+static void test_submit(void **state)
+{
+    static const char asked[] =
+        "Submit {\"signature\":\"-----BEGIN SSH SIGNATURE-----\\nAAAA\\n\",\"statement\":\"text\\n\"}\n";
+    static const char armour[] = "-----BEGIN SSH SIGNATURE-----\nAAAA\n";
+    char both[] = "/tmp/lockbox-both.XXXXXX", text[] = "/tmp/lockbox-text.XXXXXX", beside[64];
+    LB_FREE char *missing = NULL;
+
+    (void)state;
+    close(mkstemp(both));
+    close(mkstemp(text));
+    snprintf(beside, sizeof(beside), "%s.sig", text);
+    write_file(both, "text\n-----BEGIN SSH SIGNATURE-----\nAAAA\n");
+    write_file(text, "text\n");
+    expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\"}}"), "submit", both), LB_EXIT_DONE, asked,
+           "The decision about 7F3K-9QXM was taken.\n", "");
+    assert_true(asprintf(&missing, "lockboxctl: %s cannot be read: No such file or directory\n", beside) > 0);
+    expect(RUN(NO_REPLIES, "submit", text), LB_EXIT_FAILED, "", "", missing);
+    write_file(beside, armour);
+    expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\"}}"), "submit", text, beside), LB_EXIT_DONE, asked,
+           "The decision about 7F3K-9QXM was taken.\n", "");
+    expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\",\"message\":\"shorter\",\"request\":{\"id\":\"7F3K-9QXM\","
+                       "\"state\":\"denied\",\"engineer\":\"alice\",\"account\":\"eng\",\"host\":\"box\","
+                       "\"approvals\":[{\"decision\":\"deny\"}]}}}"), "submit", text), LB_EXIT_DONE, asked,
+           "Denied 7F3K-9QXM: alice on eng@box.\n", "lockboxctl: shorter\n");
+    unlink(both);
+    unlink(text);
+    unlink(beside);
+}
+
 /* --- frozen ------------------------------------------------------------------------------------------------------- */
 
 #define PAUSED(more) REQUEST("paused", "approval", ALICE ",\"not_after\":\"2024-05-03T18:00:00Z\"" more)
@@ -562,6 +629,8 @@ int main(void)
         cmocka_unit_test(test_grant),
         cmocka_unit_test(test_grant_needs_who_and_why),
         cmocka_unit_test(test_acknowledge),
+        cmocka_unit_test(test_statement),
+        cmocka_unit_test(test_submit),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_extend),

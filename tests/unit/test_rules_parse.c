@@ -58,7 +58,7 @@ static void test_every_key_reaches_its_place(void **state)
         "Command=" DIGEST "\nTime=Mon..Fri 08:00-18:00\n[Rule]\nAction=permit\nDescription=Some words ; and a comment\n"
         "[Request]\nTicket=required\nTicketPattern=CASE-[0-9]{4,}\nTicketURL=https://x.example/%t?a=%20\nReason=no\n"
         "ExpireAfter=4d\nMaxPending=7\n"
-        "[Approval]\nInternal=@duty eve\nCustomer=@lockbox-approvers bob\nQuorum=2\nEvidence=any\n"
+        "[Approval]\nInternal=@duty eve\nCustomer=@lockbox-approvers bob\nQuorum=2\nEvidence=signed\n"
         "[Access]\nDuration=1h 30min\nMaxDuration=2h\nStarts=login\nUseBy=1d\nUnits=a.mount b@1.service\nOnEnd=kill\n"
         "Warn=1min 15min 5min\nOnReboot=keep\nRecord=no\nMaxSessions=3\nExclusive=off\n"
         "[BreakGlass]\nAllow=yes\nDuration=30min\n"
@@ -87,7 +87,7 @@ static void test_every_key_reaches_its_place(void **state)
     assert_string_equal(r->terms.customer[1], "bob");
     assert_null(r->terms.customer[2]);
     assert_int_equal(r->terms.quorum, 2);
-    assert_int_equal(r->terms.evidence, LB_EVIDENCE_ANY);
+    assert_int_equal(r->terms.evidence, LB_EVIDENCE_SIGNED);
     assert_int_equal(r->terms.duration, 90 * MIN);
     assert_int_equal(r->terms.max_duration, 2 * HOUR);
     assert_int_equal(r->terms.starts, LB_STARTS_LOGIN);
@@ -237,7 +237,6 @@ static void test_values_that_are_mistaken(void **state)
         { "Match", "Time", "Mo..Fri", "Mo is no day; days are Mon Tue Wed Thu Fri Sat Sun (did you mean Mon?)" },
         { "Access", "Units", "shares", "shares is no name of a systemd unit, such as customer-shares.target" },
         /* what a later version brings */
-        { "Approval", "Evidence", "signed", "signed is not supported by this version" },
         { "Access", "Record", "optional", "optional is not supported by this version" },
         { "Access", "Record", "required", "required is not supported by this version" },
     };

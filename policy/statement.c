@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/statement.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "policy/base.h"
+#include "policy/span.h"
+#include "policy/text.h"
+
+#define TITLE "Lockbox consent, version 1"
+#define TIME "%Y-%m-%dT%H:%M:%SZ"
+#define TIME_MAX 32
+#define DURATION_MAX (LB_SPAN_MAX + 32)
+
+/* --- values ------------------------------------------------------------------------------------------------------- */
+
+static int format_time(int64_t usec, char *buf)
+{
+    time_t seconds = usec / LB_USEC_PER_SEC;
+    struct tm tm;
+
+    return gmtime_r(&seconds, &tm) && strftime(buf, TIME_MAX, TIME, &tm) > 0 ? 0 : -EINVAL;
+}
+
+/* What strptime takes besides what we write is found when the text is made again. */
+static int parse_time(const char *text, int64_t *ret)
+{
+    struct tm tm = { 0 };
+    const char *end = strptime(text, TIME, &tm);
+
+    return end && !*end && !__builtin_mul_overflow((int64_t)timegm(&tm), LB_USEC_PER_SEC, ret) ? 0 : -EINVAL;
+}
+
+/* The span is for the reader, and rounded; the seconds count. */
+static const char *format_duration(int64_t usec, char *buf)
+{
+    char span[LB_SPAN_MAX];
+
+    lb_span_format(usec, span, sizeof(span));
+    if (usec == LB_NEVER)
+        return strcpy(buf, span);
+    snprintf(buf, DURATION_MAX, "%s (%" PRId64 " s)", span, usec / LB_USEC_PER_SEC);
+    return buf;
+}
+
+static int parse_duration(const char *text, int64_t *ret)
+{
+    char span[LB_SPAN_MAX];
+    int64_t seconds = 0;
+
+    if (strcmp(text, lb_span_format(LB_NEVER, span, sizeof(span))) == 0) {
+        *ret = LB_NEVER;
+        return 0;
+    }
+    return sscanf(text, "%*[^(](%" SCNd64 " s)", &seconds) == 1 && seconds > 0 &&
+                   !__builtin_mul_overflow(seconds, LB_USEC_PER_SEC, ret)
+               ? 0
+               : -EINVAL;
+}
+
+/* The moment from which the consent is of no use: as the request was made, whatever clocks and boots did since. */
+static int format_not_after(const struct lb_request *r, char *buf)
+{
+    int64_t end;
+
+    if (r->terms.expire_after == LB_NEVER || __builtin_add_overflow(r->requested_at, r->terms.expire_after, &end))
+        return snprintf(buf, TIME_MAX, "never") > 0 ? 0 : -EINVAL;
+    return format_time(end, buf);
+}
+
+/* --- making it ---------------------------------------------------------------------------------------------------- */
+
+/* A value that has more than one line could say anything. */
+static bool is_line(const char *value)
+{
+    for (; *value; value++)
+        if ((unsigned char)*value < ' ' || *value == 0x7f)
+            return false;
+    return true;
+}
+
+struct line {
+    const char *label, *value; /* nothing: no line */
+};
+
+static int write_lines(const struct line *lines, size_t n, char **ret)
+{
+    LB_FREE char *text = NULL;
+    size_t size;
+    bool good = true;
+    FILE *f = open_memstream(&text, &size);
+
+    if (!f)
+        return -ENOMEM;
+    fputs(TITLE "\n", f);
+    for (size_t i = 0; i < n; i++) {
+        if (!lines[i].value || !*lines[i].value)
+            continue;
+        good = good && is_line(lines[i].value);
+        fprintf(f, "%s: %s\n", lines[i].label, lines[i].value);
+    }
+    if (fclose(f) != 0)
+        return -ENOMEM;
+    if (!good || size > LB_STATEMENT_MAX)
+        return -EINVAL;
+    *ret = LB_TAKE(text);
+    return 0;
+}
+
+int lb_statement_make(const struct lb_statement *s, const struct lb_request *r, const char *stage, const char *digest,
+                      char **ret)
+{
+    char duration[DURATION_MAX] = "", begins[TIME_MAX] = "", not_after[TIME_MAX] = "";
+    int error = format_not_after(r, not_after);
+
+    if (!r->nonce || !lb_state_is_waiting(r->state))
+        return -ENODATA;
+    if (s->approve && (s->duration <= 0 || s->duration > r->duration))
+        return -ERANGE;
+    if (s->approve)
+        format_duration(s->duration, duration);
+    if (s->approve && s->from)
+        error = error ? error : format_time(s->from, begins);
+    else if (s->approve && !r->extends)
+        strcpy(begins, r->terms.starts == LB_STARTS_LOGIN ? "with the first login" : "at once");
+    const struct line lines[] = {
+        { "Decision", s->approve ? "approve" : "deny" },
+        { "Request", r->id }, { "Host", r->host }, { "Account", r->account },
+        { "Engineer", r->engineer }, { "Proven by", r->key && *r->key ? r->key : "nothing" },
+        { "From", r->rhost && *r->rhost ? r->rhost : "this host" }, { "Service", r->service }, { "Scope", r->scope },
+        { "More time for", r->extends }, { "Ticket", r->ticket }, { "Reason", r->reason },
+        { "Duration", duration }, { "Begins", begins }, { "Not after", not_after },
+        { "Approver", s->approver }, { "Stage", stage }, { "Note", s->note },
+        { "Nonce", r->nonce }, { "Digest", digest },
+    };
+    return error < 0 ? error : write_lines(lines, LB_ELEMENTS(lines), ret);
+}
+
+/* --- reading it --------------------------------------------------------------------------------------------------- */
+
+/* The value of the first line of this label, owned; NULL: there is none, or out of memory. */
+static char *find(const char *text, const char *label)
+{
+    size_t n = strlen(label);
+
+    for (const char *line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n'))
+        if (strncmp(line + 1, label, n) == 0 && strncmp(line + 1 + n, ": ", 2) == 0) {
+            const char *value = line + 1 + n + 2;
+
+            return strndup(value, strcspn(value, "\n"));
+        }
+    return NULL;
+}
+
+/* How long and from when. Words instead of a time are those of the request. */
+static int parse_times(const char *text, struct lb_statement *s)
+{
+    LB_FREE char *duration = find(text, "Duration"), *begins = find(text, "Begins");
+
+    if (begins && parse_time(begins, &s->from) < 0)
+        s->from = 0;
+    return duration ? parse_duration(duration, &s->duration) : -EINVAL;
+}
+
+int lb_statement_parse(const char *text, struct lb_statement *ret)
+{
+    LB_CLEANUP(lb_statement_clear) struct lb_statement s = { 0 };
+    LB_FREE char *decision = NULL;
+
+    if (strlen(text) > LB_STATEMENT_MAX || strncmp(text, TITLE "\n", strlen(TITLE "\n")) != 0)
+        return -EINVAL;
+    decision = find(text, "Decision");
+    s.request = find(text, "Request");
+    s.approver = find(text, "Approver");
+    s.note = find(text, "Note");
+    s.approve = lb_streq(decision, "approve");
+    if (!s.request || !s.approver || (!s.approve && !lb_streq(decision, "deny")))
+        return -EINVAL;
+    if (s.note && !lb_text_is_clean(s.note, LB_NOTE_MAX))
+        return -EINVAL;
+    if (s.approve && parse_times(text, &s) < 0)
+        return -EINVAL;
+    *ret = s;
+    s = (struct lb_statement){ 0 };
+    return 0;
+}
+
+void lb_statement_clear(struct lb_statement *s)
+{
+    free(s->request);
+    free(s->approver);
+    free(s->note);
+    *s = (struct lb_statement){ 0 };
+}
+
+char *lb_statement_difference(const char *made, const char *text)
+{
+    size_t line = 0, i = 0;
+    const char *end;
+
+    for (; made[i] && made[i] == text[i]; i++)
+        if (made[i] == '\n')
+            line = i + 1;
+    if (!made[i] && !text[i])
+        return NULL;
+    end = strpbrk(made + line, ":\n");
+    return end && *end == ':' ? strndup(made + line, (size_t)(end - made) - line) : strdup("text");
+}

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Consent that is a signature: what it is bound to, and that nothing else will do where a rule asks for it."""
+
+import json
+
+import pytest
+from people import Engineer, Person, show
+
+SIGNERS = "/etc/lockbox/allowed_signers"
+REVOKED = "/etc/lockbox/revoked_signers"
+PEOPLE_FILE = "/etc/lockbox/approvers.conf"
+KEYS = "/root/consent"
+
+SIGNED = "[Rule]\nAction=require-approval\n[Approval]\nCustomer=@lockbox-approvers\nEvidence=signed\n"
+
+
+def make_key(box, name, kind="ed25519"):
+    """A key of the customer's, which is not on the appliance in life; returns the private key's path."""
+    path = f"{KEYS}/{name}"
+    box.run("mkdir", "-p", KEYS)
+    if not box.exists(path):
+        box.run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", path)
+    return path
+
+
+def trust(box, **options):
+    """allowed_signers: for each name the options of its line."""
+    lines = [f"{name} {more}{box.read(make_key(box, name) + '.pub')}" for name, more in options.items()]
+    box.write(SIGNERS, "".join(lines))
+
+
+def sign(box, text, key="bob", namespace="lockbox-consent"):
+    path = make_key(box, key)
+    return box.run("ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", path, input=text).stdout
+
+
+def statement(box, request, approver="bob", decision="approve", *options, **keywords):
+    words = ["statement", request, "--decision", decision, "--approver", approver, *options]
+    return box.ctl(*words, **keywords).stdout
+
+
+def submit(box, text, signature, user="nobody", **keywords):
+    """Handed in by somebody who has no part in it."""
+    return box.ctl("submit", input=text + signature, user=user, check=False, **keywords)
+
+
+def ask(box, ticket="CASE-1001"):
+    """A request that waits while nobody is connected."""
+    engineer = Engineer(box)
+    request = engineer.request(ticket)
+    engineer.hang_up()
+    return request
+
+
+@pytest.fixture
+def signed(box):
+    """A box whose rule takes signatures alone, of bob and carol."""
+    box.policy(SIGNED)
+    trust(box, bob='namespaces="lockbox-consent" ', carol="")
+    yield box
+    box.run("rm", "-f", SIGNERS, REVOKED, PEOPLE_FILE)
+
+
+@pytest.fixture
+def everywhere(every_box):
+    every_box.policy(SIGNED)
+    trust(every_box, bob='namespaces="lockbox-consent" ')
+    yield every_box
+    every_box.run("rm", "-f", SIGNERS, REVOKED, PEOPLE_FILE)
+
+
+def test_a_signed_yes_lets_in_and_is_kept(everywhere):
+    """A statement, stock ssh-keygen, and whoever hands it in: the access begins, and text, signature and key are in the
+    event, so that they can be verified again without us (rows 16, 29)."""
+    box = everywhere
+    engineer = Engineer(box)
+    request = engineer.request()
+    engineer.wait()
+    text = statement(box, request, "bob", "approve", "--for", "2h", "--note", "as agreed")
+    for line in (f"Request: {request}", "Account: eng", "Duration: 2h (7200 s)", "Approver: bob", "Stage: customer",
+                 "Ticket: CASE-1001", "Note: as agreed", "Decision: approve"):
+        assert line in text.splitlines()
+    signature = sign(box, text)
+    result = submit(box, text, signature)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"The decision about {request} was taken.\n"
+    engineer.at_shell()
+    event = json.loads(box.wait_event("approved", LOCKBOX_REQUEST=request)["LOCKBOX_JSON"])
+    assert (event["evidence"], event["statement"], event["signature"]) == ("signed", text, signature)
+    print_ = box.run("ssh-keygen", "-l", "-f", make_key(box, "bob") + ".pub").stdout.split()[1]
+    assert event["signer"] == f"ED25519 {print_}"
+    approval = show(box, request)["approvals"][0]
+    assert (approval["approver"], approval["evidence"], approval["note"]) == ("bob", "signed", "as agreed")
+    assert show(box, request)["duration"] == 7200
+    # the log alone proves which request it was
+    first = box.wait_event("requested", LOCKBOX_REQUEST=request)
+    assert f"Digest: {first['LOCKBOX_HASH']}" in text
+    # a signature is taken once
+    again = submit(box, text, signature)
+    assert again.returncode == 1 and "active" in again.stderr
+
+
+def test_nothing_but_a_signature_counts(signed):
+    """Evidence=signed: a yes from bob's login, and from root's, is none; no window can be opened. A no needs no
+    signature: it opens nothing (row 29)."""
+    box = signed
+    box.write(PEOPLE_FILE, "[root]\nUser=root\nGroups=lockbox-approvers\n")
+    box.client.authorize("root", "bob")
+    box.systemctl("reload-or-restart", "lockboxd.service")
+    request = ask(box)
+    for name in ("bob", "root"):
+        result = box.client.ssh_run(name, f"lockboxctl approve {request}", key="bob", check=False)
+        assert result.returncode == 4 and "only a signed approval counts" in result.stderr, name
+    window = Person(box).ctl("grant", "--account", "eng", "--ticket", "CASE-7", check=False)
+    assert window.returncode == 4 and "Evidence=signed" in window.stderr
+    assert show(box, request)["state"] == "pending"
+    assert f"lockboxctl approve {request} --sign KEY" in box.ctl("show", request).stdout
+    Person(box).deny(request)
+    assert show(box, request)["state"] == "denied"
+
+
+def test_one_step(signed):
+    """approve --sign KEY shows the text, signs and hands in, from the approver's own login; deny as well."""
+    box = signed
+    make_key(box, "bob")
+    box.run(f"install -o bob -m 0600 {KEYS}/bob /home/bob/consent")
+    bob = Person(box)
+    request = ask(box)
+    result = bob.approve(request, "--sign", "/home/bob/consent", "--for", "1h")
+    assert f"Approved {request}" in result.stdout and f"Request: {request}" in result.stderr
+    assert show(box, request)["state"] == "active"
+    bob.revoke(request)
+    box.wait_event("revoked", LOCKBOX_REQUEST=request)
+    request = ask(box, "CASE-1003")
+    assert "Denied" in bob.deny(request, "--sign", "/home/bob/consent", "--note", "not today").stdout
+    approval = show(box, request)["approvals"][0]
+    assert (approval["decision"], approval["evidence"], approval["note"]) == ("deny", "signed", "not today")
+
+
+def test_it_is_bound_to_one_request(signed):
+    """A text signed for one request does nothing for another, whichever of its lines is exchanged (row 16)."""
+    box = signed
+    first = ask(box)
+    text = statement(box, first)
+    Person(box).deny(first)
+    second = ask(box)
+    assert submit(box, text, sign(box, text)).returncode == 1
+    theirs = statement(box, second)
+    for label in ("Request", "Nonce", "Digest"):
+        line = next(line for line in theirs.splitlines() if line.startswith(label))
+        text = "".join((line if old.startswith(label) else old) + "\n" for old in text.splitlines())
+        if label != "Digest":
+            assert submit(box, text, sign(box, text)).returncode == 1, label
+    assert show(box, second)["state"] == "pending"
+    text = theirs
+    assert submit(box, text, sign(box, text)).returncode == 0
+
+
+def test_each_line_is_what_was_signed(signed):
+    """A changed text is refused even with a signature over the change; a changed duration, too, and none makes it
+    longer than was asked for (rows 17, 31)."""
+    box = signed
+    request = ask(box)
+    text = statement(box, request)
+    signature = sign(box, text)
+    lines = text.splitlines()
+    for i, line in enumerate(lines):
+        changed = "\n".join([*lines[:i], line + "x", *lines[i + 1 :]]) + "\n"
+        assert submit(box, changed, sign(box, changed), user="root").returncode != 0, line
+    duration = next(line for line in lines if line.startswith("Duration"))
+    for longer in ("Duration: 9h (32400 s)", "Duration: 9h (9223372036854775807 s)", "Duration: forever",
+                   "Duration: 292277y (9223372036854 s)"):
+        changed = text.replace(duration, longer)
+        result = submit(box, changed, sign(box, changed))
+        assert result.returncode == 1, longer
+    shorter = statement(box, request, "bob", "approve", "--for", "1h")
+    assert submit(box, shorter, signature).returncode == 4  # the signature is over another text
+    over = statement(box, request, "bob", "approve", "--for", "100d")
+    assert duration in over  # clamped to what was asked for
+    assert show(box, request)["state"] == "pending"
+
+
+def test_whose_signature_it_is(signed):
+    """Another's key, another namespace, an unknown key, one that is not valid now or revoked, a file that others can
+    write, an approver who was removed: each is no, and the attempt is in the log (rows 15, 29)."""
+    box = signed
+    request = ask(box)
+    text = statement(box, request)
+
+    def refused(signature, words, status=4):
+        result = submit(box, text, signature)
+        assert result.returncode == status and words in result.stderr, result.stderr
+
+    refused(sign(box, text, "carol"), "no signature of bob")
+    refused(sign(box, text, "stranger"), "no signature of bob")
+    refused(sign(box, text, namespace="file"), "namespace")
+    refused("-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n", "no signature of bob")
+    attempts = [json.loads(entry["LOCKBOX_JSON"]) for entry in box.events(LOCKBOX_EVENT="illegal")]
+    assert [event["request"] for event in attempts] == [request] * 4
+    good = sign(box, text)
+    trust(box, bob='valid-before="20200101" ')
+    refused(good, "expired")
+    trust(box, bob='valid-after="20990101" ')
+    refused(good, "not yet valid")
+    trust(box, bob="")
+    box.run(f"ssh-keygen -q -k -f {REVOKED} {KEYS}/bob.pub")
+    refused(good, "revoked")
+    box.run("rm", REVOKED)
+    box.run("chmod", "0666", SIGNERS)
+    refused(good, "root alone can write", 1)
+    trust(box, carol="")
+    box.run("chmod", "0644", SIGNERS)
+    refused(good, "no signature of bob")
+    trust(box, bob="")
+    box.run("gpasswd", "-d", "bob", "lockbox-approvers")
+    try:
+        refused(good, "not one of the approvers")
+    finally:
+        box.run("gpasswd", "-a", "bob", "lockbox-approvers")
+    assert show(box, request)["state"] == "pending"
+    assert submit(box, text, good).returncode == 0
+
+
+def test_nobody_signs_for_himself(signed):
+    """The key that the engineer came with consents in nobody's name (row 15)."""
+    box = signed
+    box.write(SIGNERS, f"bob {box.client.public_key('alice')}\n")
+    request = ask(box)
+    text = statement(box, request)
+    key = box.client.key("alice")
+    signature = box.run("ssh-keygen", "-q", "-Y", "sign", "-n", "lockbox-consent", "-f", key, input=text).stdout
+    result = submit(box, text, signature)
+    assert result.returncode == 4 and "engineer's key" in result.stderr
+    assert show(box, request)["state"] == "pending"
+
+
+def test_without_an_account_and_at_the_vendors_stage(box):
+    """Who has no account on the host decides by signature alone, at either stage; a text of the one stage is none at
+    the other; two different people are needed where the rule says two; and a restart changes nothing."""
+    box.write(PEOPLE_FILE, "[dm]\nGroups=duty\n[bob]\nGroups=board\n[carol]\nGroups=board\n")
+    box.policy("[Rule]\nAction=require-approval\n[Approval]\nInternal=@duty\nCustomer=@board\nQuorum=2\n")
+    trust(box, dm="", bob="", carol="")
+    try:
+        request = ask(box)
+        early = box.ctl("statement", request, "--decision", "approve", "--approver", "bob", check=False)
+        assert early.returncode == 4
+        text = statement(box, request, "dm")
+        assert "Stage: internal" in text
+        assert submit(box, text, sign(box, text, "dm")).returncode == 0
+        assert show(box, request)["state"] == "pending"
+        assert submit(box, text, sign(box, text, "dm")).returncode == 1
+        texts = {name: statement(box, request, name) for name in ("bob", "carol")}
+        box.systemctl("restart", "lockboxd.service")  # the nonce is in the log
+        assert submit(box, texts["bob"], sign(box, texts["bob"])).returncode == 0
+        assert submit(box, texts["bob"], sign(box, texts["bob"])).returncode == 4
+        assert show(box, request)["state"] == "pending"
+        assert submit(box, texts["carol"], sign(box, texts["carol"], "carol")).returncode == 0
+        assert show(box, request)["state"] == "active"
+    finally:
+        box.run("rm", "-f", SIGNERS, PEOPLE_FILE)
+
+
+def test_many_signatures_a_minute(signed):
+    """Each uid hands in 30 a minute at the most, and another is not in his way."""
+    box = signed
+    request = ask(box)
+    text = statement(box, request)
+    box.write("/tmp/bad", text + "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n")
+    output = box.run("for i in $(seq 40); do lockboxctl submit </tmp/bad 2>&1; done; true", user="nobody").stdout
+    assert output.count("no signature of bob") == 30
+    assert output.count("try again in a minute") == 10
+    assert submit(box, text, sign(box, text), user="dora").returncode == 0
+
+
+def test_yes_that_was_said_before_the_rule_asked_for_signatures(box):
+    """A rule that becomes stricter holds at once: what was said without a signature does not count any more, and a
+    window that nobody signed lets nobody in."""
+    loose = SIGNED.replace("Evidence=signed", "Quorum=2")
+    box.policy(loose)
+    request = ask(box)
+    Person(box).approve(request)
+    box.policy(loose + "Evidence=signed\n")
+    trust(box, carol="")
+    try:
+        text = statement(box, request, "carol")
+        assert submit(box, text, sign(box, text, "carol")).returncode == 0
+        assert show(box, request)["state"] == "pending"
+        Person(box).deny(request)
+        box.policy(SIGNED.replace("Evidence=signed\n", ""))
+        Person(box).ctl("grant", "--account", "eng", "--ticket", "CASE-9")
+        box.policy(SIGNED)
+        assert show(box, ask(box, "CASE-9"))["state"] == "pending"
+    finally:
+        box.run("rm", "-f", SIGNERS)
+
+
+def test_an_extension_is_signed_as_well(signed):
+    """More time is a request like any other."""
+    box = signed
+    engineer = Engineer(box)
+    request = engineer.request("CASE-1001", "the disk is full", "2h")
+    engineer.wait()
+    text = statement(box, request)
+    assert submit(box, text, sign(box, text)).returncode == 0
+    engineer.at_shell()
+    engineer.run(f"lockboxctl extend {request} --for 1h --reason more")
+    more = box.wait_event("requested", lambda entry: entry["LOCKBOX_REQUEST"] != request)["LOCKBOX_REQUEST"]
+    assert Person(box).approve(more, check=False).returncode == 4
+    text = statement(box, more)
+    assert f"More time for: {request}" in text and "Begins" not in text
+    assert submit(box, text, sign(box, text)).returncode == 0
+    assert show(box, request)["approvals"][1]["evidence"] == "signed"
