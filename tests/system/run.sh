@@ -57,6 +57,7 @@ prepare() {
 outside() {
     cgroup=$(own_cgroup)
     for earlier in "$top"/build/run/[0-9]*; do
+        [ -d "$earlier" ] || continue
         kill -0 "${earlier##*/}" 2>/dev/null || clean_up "${earlier##*/}"
     done
     LOCKBOX_TEST_CGROUP=$cgroup/lockbox-test.$$
