@@ -60,8 +60,8 @@ $(BUILD)/lockboxd: $(OBJ)/lockboxd/main.o $(daemon_o) $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l)
 
 $(BUILD)/lockboxctl: $(ctl_o) $(OBJ)/lockboxd/policy_files.o $(OBJ)/lockboxd/people.o $(OBJ)/lockboxd/read_text.o \
-                     $(policy_o) $(proto_o)
-	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lcrypto $(jansson)
+                     $(addprefix $(OBJ)/lockboxd/,chain.o peek.o verify.o fold.o entries.o store.o) $(policy_o) $(proto_o)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lsqlite3 -lcrypto $(jansson)
 
 $(BUILD)/lockbox-inspect: $(inspect_o) $(addprefix $(OBJ)/lockboxd/,chain.o policy_files.o people.o read_text.o ctl/table.o ctl/human.o) \
                           $(policy_o) $(proto_o)

@@ -7,19 +7,59 @@
 #include "lockboxd/proto/json.h"
 #include "policy/base.h"
 
-int lb_chain_hash(const char *bytes, size_t n, char ret[static LB_HASH_MAX])
+void lb_chain_hex(const unsigned char digest[static LB_DIGEST_SIZE], char ret[static LB_HASH_MAX])
 {
     static const char hex[] = "0123456789abcdef";
-    unsigned char digest[32];
 
-    if (EVP_Digest(bytes, n, digest, NULL, EVP_sha256(), NULL) != 1)
-        return -ENOMEM;
-    for (size_t i = 0; i < sizeof(digest); i++) {
+    for (size_t i = 0; i < LB_DIGEST_SIZE; i++) {
         ret[2 * i] = hex[digest[i] >> 4];
         ret[2 * i + 1] = hex[digest[i] & 15];
     }
-    ret[2 * sizeof(digest)] = '\0';
+    ret[2 * LB_DIGEST_SIZE] = '\0';
+}
+
+int lb_chain_hash(const char *bytes, size_t n, char ret[static LB_HASH_MAX])
+{
+    unsigned char digest[LB_DIGEST_SIZE];
+
+    if (EVP_Digest(bytes, n, digest, NULL, EVP_sha256(), NULL) != 1)
+        return -ENOMEM;
+    lb_chain_hex(digest, ret);
     return 0;
+}
+
+struct lb_hasher {
+    EVP_MD *sha256; /* looked up once: that costs more than to hash an event */
+    EVP_MD_CTX *context;
+};
+
+struct lb_hasher *lb_hasher_new(void)
+{
+    struct lb_hasher *h = calloc(1, sizeof(*h));
+
+    if (!h)
+        return NULL;
+    h->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    h->context = EVP_MD_CTX_new();
+    return h->sha256 && h->context ? h : lb_hasher_free(h);
+}
+
+struct lb_hasher *lb_hasher_free(struct lb_hasher *h)
+{
+    if (!h)
+        return NULL;
+    EVP_MD_free(h->sha256);
+    EVP_MD_CTX_free(h->context);
+    free(h);
+    return NULL;
+}
+
+int lb_hasher_digest(struct lb_hasher *h, const void *bytes, size_t n, unsigned char ret[static LB_DIGEST_SIZE])
+{
+    bool done = EVP_DigestInit_ex2(h->context, h->sha256, NULL) == 1 && EVP_DigestUpdate(h->context, bytes, n) == 1 &&
+                EVP_DigestFinal_ex(h->context, ret, NULL) == 1;
+
+    return done ? 0 : -ENOMEM;
 }
 
 /* A receipt says its zeroes, and so do the end of a script and the report. */

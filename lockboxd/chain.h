@@ -17,3 +17,14 @@ int lb_chain_decode(const char *json, struct lb_event *ret, char ret_prev[LB_HAS
 
 /* SHA-256 of the bytes, in hex. -ENOMEM. */
 int lb_chain_hash(const char *bytes, size_t n, char ret[static LB_HASH_MAX]);
+
+/* The same over and over, at the speed of the hash alone. NULL: out of memory. */
+#define LB_DIGEST_SIZE 32
+struct lb_hasher;
+struct lb_hasher *lb_hasher_new(void);
+struct lb_hasher *lb_hasher_free(struct lb_hasher *hasher); /* NULL is fine; returns NULL */
+/* -ENOMEM. */
+int lb_hasher_digest(struct lb_hasher *hasher, const void *bytes, size_t n, unsigned char ret[static LB_DIGEST_SIZE]);
+
+/* A digest in hex. */
+void lb_chain_hex(const unsigned char digest[static LB_DIGEST_SIZE], char ret[static LB_HASH_MAX]);

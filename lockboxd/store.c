@@ -571,3 +571,74 @@ int lb_store_list(struct lb_store *s, const struct lb_store_filter *f, lb_store_
     sqlite3_bind_int64(st, 8, f->limit > 0 ? f->limit : -1);
     return each_id(s, st, row, userdata);
 }
+
+/* --- as it stands ---------------------------------------------------------------------------------------------------- */
+
+static struct lb_slice column_slice(sqlite3_stmt *st, int column)
+{
+    const char *text = column_text(st, column);
+
+    return (struct lb_slice){ text, text ? (size_t)sqlite3_column_bytes(st, column) : 0 };
+}
+
+static int give_event(sqlite3_stmt *st, const struct lb_store_reader *reader)
+{
+    const struct lb_store_row row = {
+        .seq = sqlite3_column_int64(st, 0), .request = column_slice(st, 1), .hash = column_slice(st, 2),
+        .json = column_slice(st, 3),
+    };
+
+    return reader->event(reader->userdata, &row);
+}
+
+static int give_request(sqlite3_stmt *st, const struct lb_store_reader *reader)
+{
+    const struct lb_fold_row row = {
+        .id = column_slice(st, 0), .open = sqlite3_column_int64(st, 1) != 0, .state = column_slice(st, 2),
+        .account = column_slice(st, 3), .engineer = column_slice(st, 4), .ticket = column_slice(st, 5),
+        .requested_at = sqlite3_column_int64(st, 6), .closed_at = sqlite3_column_int64(st, 7),
+        .unseen = sqlite3_column_int64(st, 8) != 0,
+    };
+
+    return reader->request(reader->userdata, &row);
+}
+
+static int each_row(struct lb_store *s, const char *sql, int (*give)(sqlite3_stmt *, const struct lb_store_reader *),
+                    const struct lb_store_reader *reader)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    int r = prepare(s, sql, &st), step;
+
+    if (r < 0)
+        return r;
+    while ((step = sqlite3_step(st)) == SQLITE_ROW) {
+        r = give(st, reader);
+        if (r != 0)
+            return r;
+    }
+    return error_of(s->db, step);
+}
+
+int lb_store_read(const char *directory, const struct lb_store_reader *reader)
+{
+    LB_FREE char *path = NULL;
+    struct lb_store s = { 0 };
+    int r;
+
+    if (asprintf(&path, "%s/lockbox.db", directory) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    r = error_of(s.db, sqlite3_open_v2(path, &s.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL));
+    if (r == 0)
+        sqlite3_busy_timeout(s.db, 2000);
+    if (r == 0)
+        r = execute(&s, "BEGIN"); /* so that both tables are of one moment */
+    if (r == 0)
+        r = each_row(&s, "SELECT seq, request, hash, json FROM events ORDER BY seq", give_event, reader);
+    if (r == 0)
+        r = each_row(&s, "SELECT id, open, state, account, engineer, ticket, requested_at, closed_at, unseen"
+                         " FROM requests", give_request, reader);
+    sqlite3_close(s.db);
+    return r;
+}

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "lockboxd/chain.h"
+#include "lockboxd/fold.h"
 #include "policy/request.h"
 
 struct lb_store;
@@ -59,3 +60,19 @@ int64_t lb_store_from_end(struct lb_store *store, const char *request, int64_t n
 int64_t lb_store_journal_position(const struct lb_store *store);
 void lb_store_set_journal_position(struct lb_store *store, int64_t seq);
 int lb_store_flush(struct lb_store *store);
+
+/*
+ * For a verifier, beside a daemon that may run: reads DIRECTORY/lockbox.db as it stands at one moment, and judges
+ * nothing. Calls event for each row of the log in order of seq (`request` is what the row is found by), then request
+ * for each row of the projection, until one returns non-zero (handed on). Texts are valid during the call.
+ */
+struct lb_store_row {
+    int64_t seq;
+    struct lb_slice request, hash, json; /* whatever bytes there are */
+};
+struct lb_store_reader {
+    int (*event)(void *userdata, const struct lb_store_row *row);
+    int (*request)(void *userdata, const struct lb_fold_row *row);
+    void *userdata;
+};
+int lb_store_read(const char *directory, const struct lb_store_reader *reader);

@@ -49,7 +49,7 @@ never proto 'systemd/|sqlite3|curl/|syslog|security/|openssl/' lockboxd/proto/*.
 only pam_lockbox '(pam_lockbox|policy|lockboxd/proto)/.*' pam_lockbox/*.[ch]
 never pam_lockbox 'systemd/|sqlite3|curl/|openssl/|pthread|signal' pam_lockbox/*.[ch]
 
-only ctl '(policy|lockboxd/proto|lockboxd/ctl)/.*|lockboxd/(policy_files|people)\.h' lockboxd/ctl/*.[ch]
+only ctl '(policy|lockboxd/proto|lockboxd/ctl)/.*|lockboxd/(policy_files|people|peek|verify|entries|fold|store)\.h' lockboxd/ctl/*.[ch]
 never ctl 'systemd/|sqlite3|curl/|security/' lockboxd/ctl/*.[ch]
 
 inspect='(policy|lockboxd/proto|lockboxd/inspect)/.*'
@@ -62,6 +62,7 @@ for room in store journal systemd footprint freezer reaper sessions terminals pe
     [ -e "lockboxd/$room.c" ] || continue
     more=
     case $room in
+    store) more='|fold|peek' ;; # the shapes in which a verifier takes what is there
     journal) more='|store' ;;
     freezer) more='|footprint' ;;
     reaper) more='|footprint|freezer' ;;
@@ -71,6 +72,10 @@ done
 only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(chain|proc|clock|log|peer|answer|policy_files|read_text)\.h' \
     lockboxd/read_text.[ch] lockboxd/chain.[ch] lockboxd/proc.[ch] lockboxd/clock.[ch] lockboxd/log.[ch] lockboxd/peer.[ch] \
     lockboxd/answer.[ch] lockboxd/policy_files.[ch]
+
+# What verifies a copy of the log does no I/O but to read the stream that it is given.
+only 'the verifier' '(policy|lockboxd/proto)/.*|lockboxd/(chain|peek|verify|entries|fold)\.h' \
+    lockboxd/peek.[ch] lockboxd/verify.[ch] lockboxd/entries.[ch] lockboxd/fold.[ch]
 
 # The gate and its logic are called by the server, never the other way round.
 for room in gate recover effects reaped thaw login launch decide rights behind consent; do

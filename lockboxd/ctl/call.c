@@ -96,6 +96,22 @@ int lb_ctl_call(const struct lb_ctl *ctl, const char *method, json_t *parameters
     return LB_EXIT_DONE;
 }
 
+int lb_ctl_pages(const struct lb_ctl *ctl, int64_t since, const char *request, lb_ctl_page *page, void *userdata)
+{
+    int r = LB_EXIT_DONE;
+
+    while (r == LB_EXIT_DONE && since) {
+        LB_JSON json_t *reply = NULL;
+
+        r = lb_ctl_call(ctl, LB_AUDIT "Events",
+                        json_pack("{s:I, s:s*}", "since", (json_int_t)since, "request", request), &reply);
+        if (r == LB_EXIT_DONE)
+            r = page(ctl, json_object_get(reply, "events"), userdata);
+        since = lb_ctl_int(reply, "next");
+    }
+    return r;
+}
+
 int lb_ctl_get(const struct lb_ctl *ctl, json_t **ret)
 {
     LB_JSON json_t *reply = NULL;

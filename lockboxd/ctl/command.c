@@ -48,6 +48,10 @@ static const struct lb_verb verbs[] = {
     { "sessions", "", "who is inside now", verb_sessions, BIT(JSON) },
     { "events", "[ID]", "what happened; --since -20: the last twenty", verb_events,
       BIT(JSON) | BIT(FOLLOW) | BIT(SINCE), 1 },
+    { "audit verify", "[PATH]", "is the trail whole, and as it was written?", verb_audit_verify,
+      BIT(JSON) | BIT(JOURNAL) | BIT(KNOWN), 1 },
+    { "audit export", "", "the trail, for a spreadsheet or a program", verb_audit_export,
+      BIT(FORMAT) | BIT(SINCE) | BIT(UNTIL) },
     { "policy check", "[FILE...]", "is the policy without mistakes?", verb_policy_check, BIT(POLICY_DIRECTORY), -1 },
     { "policy explain", "", "which rule decides a login, and why", verb_policy_explain,
       BIT(JSON) | BIT(POLICY_DIRECTORY) | BIT(ACCOUNT) | BIT(SERVICE) | BIT(SCOPE) | BIT(RHOST) | BIT(KEY) |
@@ -56,7 +60,7 @@ static const struct lb_verb verbs[] = {
     { "doctor", "", "does every way into this host pass the gate?", verb_doctor, BIT(JSON) | BIT(ROOT) },
 };
 
-static const char later_verbs[] = "watch play audit courier setup";
+static const char later_verbs[] = "watch play courier setup";
 
 /* --- help --------------------------------------------------------------------------------------------------------- */
 
@@ -106,6 +110,8 @@ static int read_verb(struct lb_ctl *ctl)
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s: not supported by this version", first);
     if (first && strcmp(first, "policy") == 0)
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "policy what? lockboxctl policy check, lockboxctl policy explain");
+    if (first && strcmp(first, "audit") == 0)
+        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "audit what? lockboxctl audit verify, lockboxctl audit export");
     return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s%sthe commands that there are: lockboxctl --help", first ? first : "",
                        first ? " is no command; " : "");
 }

@@ -36,6 +36,7 @@ enum lb_option {
     LB_OPTION_FOLLOW, LB_OPTION_FOR, LB_OPTION_NOTE, LB_OPTION_REASON, LB_OPTION_SCOPE, LB_OPTION_WAIT,
     LB_OPTION_SERVICE, LB_OPTION_RHOST, LB_OPTION_KEY, LB_OPTION_IDENTITY, LB_OPTION_AT, LB_OPTION_FROM,
     LB_OPTION_SIGN, LB_OPTION_ROOT, LB_OPTION_HOLD, LB_OPTION_DECISION, LB_OPTION_APPROVER,
+    LB_OPTION_JOURNAL, LB_OPTION_KNOWN, LB_OPTION_FORMAT,
     LB_OPTION_MAX_,
 };
 
@@ -108,6 +109,11 @@ int lb_ctl_get(const struct lb_ctl *ctl, json_t **ret);
 const char *lb_ctl_string(const json_t *object, const char *key);
 int64_t lb_ctl_int(const json_t *object, const char *key);
 int64_t lb_ctl_time(const json_t *object, const char *key);
+
+/* Calls page with each page of events that the caller may read, from sequence number `since` (negative: so many from the
+ * end) on, of one request (NULL: all), until it returns another status than LB_EXIT_DONE. enum lb_exit. */
+typedef int lb_ctl_page(const struct lb_ctl *ctl, const json_t *events, void *userdata);
+int lb_ctl_pages(const struct lb_ctl *ctl, int64_t since, const char *request, lb_ctl_page *page, void *userdata);
 
 /* Prints one JSON value in one line. */
 void lb_ctl_print_json(const struct lb_ctl *ctl, const json_t *value);
@@ -263,6 +269,8 @@ int verb_withdraw(struct lb_ctl *ctl);
 int verb_request(struct lb_ctl *ctl);
 int verb_run(struct lb_ctl *ctl);
 int verb_events(struct lb_ctl *ctl);
+int verb_audit_verify(struct lb_ctl *ctl);
+int verb_audit_export(struct lb_ctl *ctl);
 int verb_policy_check(struct lb_ctl *ctl);
 int verb_policy_explain(struct lb_ctl *ctl);
 int verb_status(struct lb_ctl *ctl);

@@ -55,19 +55,9 @@ static int query_of(const struct lb_ctl *ctl, struct query *ret)
     return lb_ctl_option_time(ctl, LB_OPTION_SINCE, &ret->not_before);
 }
 
-static int print_pages(struct lb_ctl *ctl, const char *id, struct query *query)
+static int print_page(const struct lb_ctl *ctl, const json_t *events, void *userdata)
 {
-    while (query->since) {
-        LB_JSON json_t *reply = NULL;
-        int r = lb_ctl_call(ctl, LB_AUDIT "Events",
-                            json_pack("{s:I, s:s*}", "since", (json_int_t)query->since, "request", id), &reply);
-        if (r != LB_EXIT_DONE)
-            return r;
-        if (print_all(ctl, json_object_get(reply, "events"), query) >= 0)
-            return LB_EXIT_FAILED;
-        query->since = lb_ctl_int(reply, "next");
-    }
-    return LB_EXIT_DONE;
+    return print_all((struct lb_ctl *)ctl, events, userdata) < 0 ? LB_EXIT_DONE : LB_EXIT_FAILED;
 }
 
 int verb_events(struct lb_ctl *ctl)
@@ -84,7 +74,7 @@ int verb_events(struct lb_ctl *ctl)
     if (r != LB_EXIT_DONE)
         return r;
     if (!ctl->options[LB_OPTION_FOLLOW])
-        return print_pages(ctl, id, &query);
+        return lb_ctl_pages(ctl, query.since, id, print_page, &query);
     follow.request = id;
     follow.since = query.since;
     return lb_ctl_follow(ctl, &follow);

@@ -30,6 +30,8 @@ LOGIN_SOCKET = "/run/lockbox/login.socket"
 TRANSACTIONS, LOGINS, WAITERS, WOKEN = 2000, 300, 10000, 100
 ENDS = {1: 15, 200: 15, 5000: 5}  # how many processes end how often
 
+AUDITED = 300000
+
 OLD = 1000000
 LISTS = {"start": "start of the store", "pending": "list --pending", "recent": "list --recent",
          "one": "an engineer's last ten, as each request asks", "newest": "the newest ten"}
@@ -277,6 +279,14 @@ def bench_lists(box, table):
         table.row(f"lockboxctl list {what}, with its process", took, "ms")
 
 
+def bench_audit(box, table):
+    """The whole chain and the table beside it, from a cold process on."""
+    table.section(f"{AUDITED:,} events")
+    box.run(f"{TOOLS}/log", "/var/lib/audited", AUDITED, timeout=600)
+    took = [clocked(lambda: box.ctl("audit", "verify", "/var/lib/audited")) for _ in range(10)]
+    table.row("lockboxctl audit verify", took, "ms", 1000)
+
+
 def clocked(call):
     """ms"""
     began = time.monotonic()
@@ -304,6 +314,7 @@ def main():
         bench_snapshot(box, table)
         bench_waiters(box, table, decider)
         bench_lists(box, table)
+        bench_audit(box, table)
     print(f"\n{'All aims are met.' if not table.missed else f'{table.missed} missed.'}")
 
 

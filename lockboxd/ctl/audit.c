@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whether the trail is whole. Root reads the database itself, lockboxd need not run; who may not reads what lockboxd
+ * shows him of it. A journal is a copy that needs neither.
+ */
+#include "lockboxd/ctl/audit.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "lockboxd/ctl/human.h"
+#include "lockboxd/entries.h"
+#include "lockboxd/fold.h"
+#include "lockboxd/store.h"
+#include "lockboxd/verify.h"
+
+#define STATE_DIRECTORY "/var/lib/lockbox"
+#define HEX "0123456789abcdef"
+
+struct audit {
+    const struct lb_ctl *ctl;
+    struct lb_verify *verify;
+    struct lb_fold *fold;
+    char request[LB_ID_PRINTED_MAX * 4]; /* whose row beside the log is wrong; "": none */
+    bool partial;                        /* read through the daemon, which may not show all */
+    int64_t foreign;
+    json_t *strangers;                   /* the first of them */
+};
+
+#define STRANGERS_MAX 20
+
+static void audit_clear(struct audit *a)
+{
+    lb_verify_free(a->verify);
+    lb_fold_free(a->fold);
+    json_decref(a->strangers);
+}
+
+static int read_known(const struct lb_ctl *ctl, struct lb_verify *v)
+{
+    const char *text = ctl->options[LB_OPTION_KNOWN], *hash = text ? strchr(text, ':') : NULL;
+    int64_t seq = hash ? lb_slice_number((struct lb_slice){ text, (size_t)(hash - text) }) : 0;
+
+    if (!text)
+        return LB_EXIT_DONE;
+    if (seq <= 0 || strlen(hash + 1) != LB_HASH_MAX - 1 || strspn(hash + 1, HEX) != LB_HASH_MAX - 1)
+        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--known %s: it is a number, a colon and 64 digits, as an earlier "
+                           "lockboxctl audit verify said", text);
+    lb_verify_know(v, seq, hash + 1, ctl->options[LB_OPTION_JOURNAL]);
+    return LB_EXIT_DONE;
+}
+
+/* --- where the log is read from ----------------------------------------------------------------------------------- */
+
+static int take_event(void *userdata, const struct lb_store_row *row)
+{
+    struct audit *a = userdata;
+    struct lb_slice members[LB_MEMBER_MAX_];
+    int r = lb_verify_event(a->verify, row->seq, row->hash, row->json, members);
+
+    if (r < 0)
+        return r;
+    if (!lb_slice_says(members[LB_MEMBER_REQUEST], row->request))
+        lb_verify_disagrees(a->verify, row->seq, "its row is not filed under its request");
+    return r == 1 ? lb_fold_event(a->fold, members) : 0;
+}
+
+static int take_request(void *userdata, const struct lb_fold_row *row)
+{
+    struct audit *a = userdata;
+    int r = lb_fold_agrees(a->fold, row);
+
+    if (r == 0 && !*a->request)
+        snprintf(a->request, sizeof(a->request), "%.*s", (int)(row->id.n < 30 ? row->id.n : 30),
+                 row->id.n ? row->id.at : "?");
+    return r < 0 ? r : 0;
+}
+
+static int read_database(struct audit *a, const char *directory)
+{
+    const struct lb_store_reader reader = { take_event, take_request, a };
+    const char *lacking;
+    int r = lb_store_read(directory, &reader);
+
+    if (r == -EUCLEAN)
+        return lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "the database is damaged: SQLite cannot read it from event %" PRId64
+                           " on; the journal has a copy: lockboxctl audit verify --journal", lb_verify_next(a->verify));
+    if (r == -ENOMEM)
+        return lb_ctl_lost(a->ctl, r);
+    if (r < 0)
+        return lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "%s/lockbox.db: %s", directory, strerrordesc_np(-r));
+    lacking = lb_fold_lacking(a->fold);
+    if (lacking && !*a->request)
+        snprintf(a->request, sizeof(a->request), "%s", lacking);
+    return LB_EXIT_DONE;
+}
+
+static struct lb_slice slice_of(const char *text)
+{
+    return (struct lb_slice){ text, strlen(text) };
+}
+
+static int take_page(const struct lb_ctl *ctl, const json_t *events, void *userdata)
+{
+    struct audit *a = userdata;
+    const json_t *event = NULL;
+    size_t i = 0;
+
+    json_array_foreach (events, i, event)
+        if (lb_verify_event(a->verify, lb_ctl_int(event, "seq"), slice_of(lb_ctl_string(event, "hash")),
+                            slice_of(lb_ctl_string(event, "json")), NULL) < 0)
+            return lb_ctl_lost(ctl, -ENOMEM);
+    return LB_EXIT_DONE;
+}
+
+static int read_here(struct audit *a, const char *directory)
+{
+    LB_FREE char *path = NULL;
+
+    if (asprintf(&path, "%s/lockbox.db", directory ? directory : STATE_DIRECTORY) < 0) {
+        path = NULL;
+        return lb_ctl_lost(a->ctl, -ENOMEM);
+    }
+    if (access(path, R_OK) == 0)
+        return read_database(a, directory ? directory : STATE_DIRECTORY);
+    if (errno != EACCES || directory)
+        return lb_ctl_fail(a->ctl, errno == EACCES ? LB_EXIT_NOT_PERMITTED : LB_EXIT_FAILED, "%s: %s", path,
+                           strerrordesc_np(errno));
+    a->partial = true;
+    return lb_ctl_pages(a->ctl, 1, NULL, take_page, a);
+}
+
+static void take_stranger(void *userdata, const struct lb_foreign *f)
+{
+    const struct { const char *name, *value; } members[] = {
+        { "event", f->event }, { "seq", f->seq }, { "uid", f->uid }, { "unit", f->unit }, { "comm", f->comm },
+        { "time", f->time },
+    };
+    struct audit *a = userdata;
+    json_t *stranger = json_object();
+
+    for (size_t i = 0; i < LB_ELEMENTS(members); i++)
+        if (*members[i].value)
+            json_object_set_new(stranger, members[i].name, json_string(members[i].value));
+    if (json_array_size(a->strangers) < STRANGERS_MAX)
+        json_array_append(a->strangers, stranger);
+    json_decref(stranger);
+}
+
+static int read_journal(struct audit *a, const char *path)
+{
+    struct lb_entries entries = { .tell = take_stranger, .userdata = a };
+    struct lb_copy copy;
+    int status = lb_copy_open(a->ctl, path, &copy), r;
+
+    if (status != LB_EXIT_DONE)
+        return status;
+    r = lb_entries_verify(copy.in, a->verify, &entries);
+    a->foreign = entries.foreign;
+    if (r == -EBADMSG)
+        status = lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "%s is not what journalctl --output=export writes, or is cut off "
+                             "behind event %" PRId64, path ? path : "this", lb_verify_next(a->verify) - 1);
+    else if (r == -EXDEV)
+        status = lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "there are events of several machines; verify one at a time: "
+                             "journalctl -D DIR -o export _MACHINE_ID=ID | lockboxctl audit verify --journal -");
+    else if (r < 0)
+        status = lb_ctl_lost(a->ctl, r);
+    r = lb_copy_close(a->ctl, &copy);
+    return status != LB_EXIT_DONE ? status : r;
+}
+
+/* --- what is said of it ------------------------------------------------------------------------------------------- */
+
+static int tell_flaw(const struct audit *a, const struct lb_verdict *d)
+{
+    const struct lb_ctl *ctl = a->ctl;
+    const char *unseen = a->partial ? "; or you may not read it: only root and auditors may read all" : "";
+
+    switch (d->flaw) {
+    case LB_FLAW_EMPTY:
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "there is no event%s%s", ctl->options[LB_OPTION_JOURNAL]
+                           ? "; a journal is for root and the group systemd-journal" : "", unseen);
+    case LB_FLAW_MISSING:
+        if (d->to > d->seq)
+            lb_ctl_fail(ctl, LB_EXIT_FAILED, "events %" PRId64 " to %" PRId64 " are missing%s%s%s", d->seq, d->to,
+                        d->what ? ": " : "", d->what ? d->what : "", unseen);
+        else
+            lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is missing%s%s%s", d->seq, d->what ? ": " : "",
+                        d->what ? d->what : "", unseen);
+        if (d->seq == 1 && ctl->options[LB_OPTION_JOURNAL])
+            lb_ctl_fail(ctl, 0, "where the journal has dropped its oldest entries, say the last known: --known SEQ:HASH");
+        return LB_EXIT_FAILED;
+    case LB_FLAW_MISPLACED:
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is not in its place%s%s", d->seq,
+                           d->what ? ": " : "", d->what ? d->what : "");
+    case LB_FLAW_CHANGED:
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " was changed: %s", d->seq, d->what);
+    case LB_FLAW_TWICE:
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "there are two different events %" PRId64 ": one of them was made up, "
+                           "or the log was begun anew", d->seq);
+    case LB_FLAW_REWRITTEN:
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is not the one that is known: it, or one before it, "
+                           "was written anew", d->seq);
+    default:
+        return LB_EXIT_DONE;
+    }
+}
+
+static void tell_strangers(const struct audit *a)
+{
+    const json_t *f = NULL;
+    size_t i = 0;
+
+    json_array_foreach (a->strangers, i, f) {
+        char stamp[LB_HUMAN_MAX];
+        const char *seq = lb_ctl_string(f, "seq"), *time = lb_ctl_string(f, "time");
+
+        lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "not written by lockboxd.service, and not counted: %s%s%s, by uid "
+                    "%s%s%s, %s", lb_ctl_string(f, "event"), *seq ? " as event " : "", seq, lb_ctl_string(f, "uid"),
+                    *lb_ctl_string(f, "comm") ? ", program " : "", lb_ctl_string(f, "comm"),
+                    *time ? lb_human_stamp(strtoll(time, NULL, 10), stamp) : "at no known time");
+    }
+    if (a->foreign > (int64_t)i)
+        lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "… and %" PRId64 " more of those", a->foreign - (int64_t)i);
+}
+
+static int tell(const struct audit *a, const struct lb_verdict *d)
+{
+    FILE *out = a->ctl->out.out;
+    int r = tell_flaw(a, d);
+
+    if (*a->request && !d->flaw)
+        r = lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "the table of requests beside the log does not say of %s what the log "
+                        "says; the log is good: lockboxctl audit export", a->request);
+    tell_strangers(a);
+    if (d->events > 0)
+        fprintf(out, "%s: events %" PRId64 " to %" PRId64 ".\n", d->flaw ? "Good up to there" : "The trail is whole",
+                d->last - d->events + 1, d->last);
+    if (d->events > 0 && !d->flaw)
+        fprintf(out, "Keep this elsewhere, to see later that nothing was cut off or written anew:\n"
+                     "  lockboxctl audit verify --known %" PRId64 ":%s\n", d->last, d->hash);
+    return a->foreign ? LB_EXIT_FAILED : r;
+}
+
+static int tell_json(const struct audit *a, const struct lb_verdict *d)
+{
+    bool whole = !d->flaw && !*a->request && !a->foreign;
+    LB_JSON json_t *value = json_pack("{s:b, s:I, s:I, s:O}", "whole", whole, "events", (json_int_t)d->events,
+                                      "foreign", (json_int_t)a->foreign, "strangers", a->strangers);
+    json_t *flaw = d->flaw ? json_pack("{s:s, s:I, s:s*}", "flaw", lb_flaw_names[d->flaw], "seq", (json_int_t)d->seq,
+                                       "how", d->what) : NULL;
+
+    if (d->to > 0)
+        json_object_set_new(flaw, "to", json_integer(d->to));
+    if (flaw)
+        json_object_set_new(value, "first", flaw);
+    if (d->events > 0)
+        json_object_set_new(value, "last", json_pack("{s:I, s:s}", "seq", (json_int_t)d->last, "hash", d->hash));
+    if (*a->request && !d->flaw)
+        json_object_set_new(value, "request", json_string(a->request));
+    if (!value)
+        return lb_ctl_lost(a->ctl, -ENOMEM);
+    lb_ctl_print_json(a->ctl, value);
+    return whole ? LB_EXIT_DONE : LB_EXIT_FAILED;
+}
+
+int verb_audit_verify(struct lb_ctl *ctl)
+{
+    LB_CLEANUP(audit_clear) struct audit a = {
+        .ctl = ctl, .verify = lb_verify_new(), .fold = lb_fold_new(), .strangers = json_array(),
+    };
+    struct lb_verdict verdict;
+    int r = a.verify && a.fold && a.strangers ? read_known(ctl, a.verify) : lb_ctl_lost(ctl, -ENOMEM);
+
+    if (r == LB_EXIT_DONE)
+        r = ctl->options[LB_OPTION_JOURNAL] ? read_journal(&a, ctl->args[0]) : read_here(&a, ctl->args[0]);
+    if (r != LB_EXIT_DONE)
+        return r;
+    verdict = lb_verify_end(a.verify);
+    return ctl->options[LB_OPTION_JSON] ? tell_json(&a, &verdict) : tell(&a, &verdict);
+}

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whatever is done to a copy of the log in a journal is found, and the first event that it was done to is named. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lockboxd/entries.h"
+#include "tests/unit/sample_log.h"
+
+#define DAMAGES 10000
+
+/* --- members ------------------------------------------------------------------------------------------------------ */
+
+static struct lb_slice slice(const char *text)
+{
+    return (struct lb_slice){ text, strlen(text) };
+}
+
+static void test_members(void **state)
+{
+    static const char json[] = "{\"account\":\"a\\\"b\\\\\","
+                               "\"list\":[{\"seq\":9},\"}\"],\"prev\":\"\",\"seq\":12,\"time\":-1}";
+    struct lb_slice m[LB_MEMBER_MAX_];
+    LB_FREE char *text = NULL;
+
+    (void)state;
+    assert_int_equal(lb_peek(json, strlen(json), m), 0);
+    text = lb_slice_text(m[LB_MEMBER_ACCOUNT]);
+    assert_string_equal(text, "a\"b\\");
+    assert_true(lb_slice_says(m[LB_MEMBER_ACCOUNT], slice("a\"b\\")));
+    assert_false(lb_slice_says(m[LB_MEMBER_ACCOUNT], slice("a\"b\\c")));
+    assert_false(lb_slice_says(m[LB_MEMBER_ACCOUNT], slice("a\"b")));
+    assert_int_equal(lb_slice_number(m[LB_MEMBER_SEQ]), 12);
+    assert_int_equal(lb_slice_number(m[LB_MEMBER_TIME]), -1);
+    assert_null(m[LB_MEMBER_REASON].at);
+    assert_true(lb_slice_says(m[LB_MEMBER_REASON], slice("")));
+    assert_false(lb_slice_says(m[LB_MEMBER_REASON], slice("x")));
+}
+
+/* The same members that the whole reading finds, in every kind of event. */
+static void test_members_of_every_kind(void **state)
+{
+    (void)state;
+    for (int kind = 1; kind < LB_EVENT_MAX_; kind++) {
+        struct lb_event e = sample_event(kind, kind);
+        LB_FREE char *json = NULL;
+        struct lb_slice m[LB_MEMBER_MAX_];
+        char hash[LB_HASH_MAX];
+
+        e.seq = 4000 + kind;
+        assert_int_equal(lb_chain_encode(&e, LB_CHAIN_GENESIS, &json, hash), 0);
+        assert_int_equal(lb_peek(json, strlen(json), m), 0);
+        assert_int_equal(lb_slice_number(m[LB_MEMBER_SEQ]), e.seq);
+        assert_int_equal(lb_slice_number(m[LB_MEMBER_TIME]), e.time.wall);
+        assert_true(lb_slice_says(m[LB_MEMBER_EVENT], slice(lb_event_names[kind])));
+        assert_true(lb_slice_says(m[LB_MEMBER_PREV], slice(LB_CHAIN_GENESIS)));
+        assert_true(lb_slice_says(m[LB_MEMBER_ACCOUNT], slice(e.account)));
+    }
+}
+
+static void test_no_event(void **state)
+{
+    static const char *const wrong[] = {
+        "", "{", "{}", "[]", "{\"a\"}", "{\"a\":}", "{\"a\":1", "{\"a\":1}x", "{\"a\":1,}", "{\"a\": 1}", "{\"a\":\"}",
+        "{\"b\":1,\"a\":1}", "{\"a\":1,\"a\":2}", "{\"a\":[}", "{\"a\":]}", "{a:1}", "{\"a\":\"\\\"}", "\"a\"",
+    };
+    struct lb_slice m[LB_MEMBER_MAX_];
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(wrong); i++)
+        assert_int_equal(lb_peek(wrong[i], strlen(wrong[i]), m), -EBADMSG);
+    assert_int_equal(lb_peek("{\"a\":\"x\0y\"}", 11, m), -EBADMSG);
+    assert_int_equal(lb_slice_number(slice("9223372036854775807")), INT64_MAX);
+    assert_int_equal(lb_slice_number(slice("9223372036854775808")), -1);
+    assert_int_equal(lb_slice_number(slice("007")), -1);
+}
+
+/* --- a journal ---------------------------------------------------------------------------------------------------- */
+
+/* The export as text, with where each entry stands in it, and in each what our daemon wrote. */
+struct text {
+    char bytes[LOG_LENGTH * 4096];
+    size_t n;
+    struct { size_t at, ours, ours_end, end; } entries[LOG_LENGTH];
+};
+
+static void put(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void put(struct text *t, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    t->n += (size_t)vsnprintf(t->bytes + t->n, sizeof(t->bytes) - t->n, format, args);
+    va_end(args);
+    assert_true(t->n < sizeof(t->bytes));
+}
+
+/* journald's way with what is more than one line of plain text. */
+static void put_binary(struct text *t, const char *name, const char *value)
+{
+    uint64_t n = strlen(value);
+
+    put(t, "%s\n", name);
+    for (int i = 0; i < 8; i++)
+        t->bytes[t->n++] = (char)(n >> (8 * i));
+    put(t, "%s\n", value);
+}
+
+static void put_entry(struct text *t, struct log_copy *log, size_t i)
+{
+    const struct log_row *row = &log->rows[i];
+    LB_CLEANUP(lb_event_clear) struct lb_event e = { 0 };
+
+    assert_int_equal(lb_chain_decode(row->json, &e, NULL), 0);
+    t->entries[i].at = t->n;
+    put(t, "__CURSOR=s=1;i=%zu\n__REALTIME_TIMESTAMP=1790000000000000\n_MACHINE_ID=abc\n", i);
+    t->entries[i].ours = t->n;
+    put(t, "LOCKBOX_EVENT=%s\nLOCKBOX_SEQ=%" PRId64 "\nLOCKBOX_HASH=%s\nLOCKBOX_PREV=%s\nLOCKBOX_JSON=%s\n",
+        lb_event_names[e.kind], row->seq, row->hash, row->prev, row->json);
+    put(t, "LOCKBOX_REQUEST=%s\nLOCKBOX_STATE=%s\nLOCKBOX_ACCOUNT=%s\nLOCKBOX_ENGINEER=%s\nLOCKBOX_TICKET=%s\n",
+        e.request, lb_state_names[e.state], e.account, e.engineer, e.ticket);
+    put(t, "LOCKBOX_APPROVER=%s\n", e.approver);
+    put_binary(t, "LOCKBOX_REASON", e.reason);
+    t->entries[i].ours_end = t->n;
+    put(t, "_UID=0\n_SYSTEMD_UNIT=lockboxd.service\n\n");
+    t->entries[i].end = t->n;
+}
+
+static void write_journal(struct text *t, struct log_copy *log)
+{
+    t->n = 0;
+    for (size_t i = 0; i < LOG_LENGTH; i++)
+        put_entry(t, log, i);
+}
+
+/* What comes of verifying that text, `known` being the last event's hash as it was (NULL: nothing is known). */
+static int verify(const char *bytes, size_t n, const char *known, struct lb_verdict *ret, int64_t *ret_foreign)
+{
+    struct lb_verify *v = lb_verify_new();
+    struct lb_entries entries = { 0 };
+    FILE *in = fmemopen((void *)bytes, n, "r");
+    int r;
+
+    assert_non_null(v);
+    assert_non_null(in);
+    if (known)
+        lb_verify_know(v, LOG_LENGTH, known, false);
+    r = lb_entries_verify(in, v, &entries);
+    *ret = lb_verify_end(v);
+    *ret_foreign = entries.foreign;
+    fclose(in);
+    lb_verify_free(v);
+    return r;
+}
+
+static struct lb_verdict verdict_of(const struct text *t, const char *known)
+{
+    struct lb_verdict d;
+    int64_t foreign;
+
+    assert_int_equal(verify(t->bytes, t->n, known, &d, &foreign), 0);
+    return d;
+}
+
+static struct log_copy golden, other; /* other: as golden, between damages */
+static struct text golden_text, text; /* text: the same for each test anew */
+
+static int set_up(void **state)
+{
+    (void)state;
+    log_make(&golden);
+    log_make(&other);
+    write_journal(&golden_text, &golden);
+    text = golden_text;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    log_clear(&golden);
+    log_clear(&other);
+    return 0;
+}
+
+static void test_whole(void **state)
+{
+    struct lb_verdict d = verdict_of(&text, golden.rows[LOG_LENGTH - 1].hash);
+
+    (void)state;
+    assert_int_equal(d.flaw, LB_FLAW_NONE);
+    assert_int_equal(d.events, LOG_LENGTH);
+    assert_int_equal(d.last, LOG_LENGTH);
+    assert_string_equal(d.hash, golden.rows[LOG_LENGTH - 1].hash);
+}
+
+static void test_nothing(void **state)
+{
+    struct text empty = { .n = 1, .bytes = "\n" };
+
+    (void)state;
+    assert_int_equal(verdict_of(&empty, NULL).flaw, LB_FLAW_EMPTY);
+}
+
+static void remove_bytes(struct text *t, size_t from, size_t to)
+{
+    memmove(t->bytes + from, t->bytes + to, t->n - to);
+    t->n -= to - from;
+}
+
+static void insert_bytes(struct text *t, size_t at, const char *bytes, size_t n)
+{
+    assert_true(t->n + n < sizeof(t->bytes));
+    memmove(t->bytes + at + n, t->bytes + at, t->n - at);
+    memcpy(t->bytes + at, bytes, n);
+    t->n += n;
+}
+
+/* An entry may come again, as far back as may be: journald got it once more after a restart. */
+static void test_twice_the_same(void **state)
+{
+    char again[4096];
+    size_t n = text.entries[3].end - text.entries[3].at;
+    struct lb_verdict d;
+
+    (void)state;
+    memcpy(again, text.bytes + text.entries[3].at, n);
+    insert_bytes(&text, text.entries[20].end, again, n);
+    insert_bytes(&text, text.entries[3].end, again, n);
+    d = verdict_of(&text, NULL);
+    assert_int_equal(d.flaw, LB_FLAW_NONE);
+    assert_int_equal(d.events, LOG_LENGTH);
+}
+
+static void test_twice_and_different(void **state)
+{
+    static struct text forged;
+    struct lb_verdict d;
+
+    (void)state;
+    log_forge(&other, 7);
+    write_journal(&forged, &other);
+    insert_bytes(&text, text.entries[20].end, forged.bytes + forged.entries[6].at,
+                 forged.entries[6].end - forged.entries[6].at);
+    d = verdict_of(&text, NULL);
+    assert_int_equal(d.flaw, LB_FLAW_TWICE);
+    assert_int_equal(d.seq, 7);
+    assert_int_equal(d.last, 6);
+}
+
+/* What others wrote is counted apart, wherever it stands and whatever it says (row 41). */
+static void test_foreign(void **state)
+{
+    static const char *const by[] = {
+        "_UID=1000\n_SYSTEMD_UNIT=lockboxd.service\n", "_UID=0\n_SYSTEMD_UNIT=ssh.service\n", "_UID=0\n",
+        "_UID=00\n_SYSTEMD_UNIT=lockboxd.service\n",
+    };
+    struct lb_verdict d;
+    int64_t foreign;
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(by); i++) {
+        char entry[512];
+        int n = snprintf(entry, sizeof(entry), "LOCKBOX_EVENT=approved\nLOCKBOX_SEQ=5\n%s\n", by[i]);
+
+        insert_bytes(&text, text.entries[15 + i].at, entry, (size_t)n);
+        for (size_t k = 15 + i; k < LOG_LENGTH; k++)
+            text.entries[k].at += (size_t)n;
+        assert_int_equal(verify(text.bytes, text.n, NULL, &d, &foreign), 0);
+        assert_int_equal(foreign, i + 1);
+        assert_int_equal(d.flaw, LB_FLAW_NONE);
+        assert_int_equal(d.events, LOG_LENGTH);
+    }
+}
+
+static void test_two_machines(void **state)
+{
+    struct lb_verdict d;
+    int64_t foreign;
+    char *machine = memmem(text.bytes + text.entries[9].at, 500, "_MACHINE_ID=abc", 15);
+
+    (void)state;
+    assert_non_null(machine);
+    machine[14] = 'd';
+    assert_int_equal(verify(text.bytes, text.n, NULL, &d, &foreign), -EXDEV);
+}
+
+/* A journal that has dropped its oldest entries is whole from what is known on, and not without that. */
+static void test_begins_later(void **state)
+{
+    struct lb_verify *v;
+    struct lb_entries entries = { 0 };
+    FILE *in;
+
+    (void)state;
+    remove_bytes(&text, 0, text.entries[9].end);
+    assert_int_equal(verdict_of(&text, NULL).flaw, LB_FLAW_MISSING);
+    for (int known = 8; known <= 10; known++) {
+        struct lb_verdict d;
+
+        v = lb_verify_new();
+        lb_verify_know(v, known, golden.rows[known - 1].hash, true);
+        in = fmemopen(text.bytes, text.n, "r");
+        assert_int_equal(lb_entries_verify(in, v, &entries), 0);
+        d = lb_verify_end(v);
+        assert_int_equal(d.flaw, known == 10 ? LB_FLAW_NONE : LB_FLAW_MISSING);
+        assert_int_equal(known == 10 ? 0 : known + 1, d.seq);
+        fclose(in);
+        lb_verify_free(v);
+    }
+}
+
+/* --- damages ------------------------------------------------------------------------------------------------------ */
+
+/* Anywhere in what the daemon wrote of an entry. */
+static size_t inside_of(uint64_t *seed, size_t k)
+{
+    return text.entries[k].ours + (size_t)sample_below(seed, (int64_t)(text.entries[k].ours_end - text.entries[k].ours));
+}
+
+/* A bit of what the daemon wrote. A line that is none any more makes the rest unreadable; the last good one tells. */
+static void flip(uint64_t *seed)
+{
+    size_t k = (size_t)sample_below(seed, LOG_LENGTH);
+    size_t at = inside_of(seed, k);
+    char mask = (char)(1 << sample_below(seed, 8));
+    struct lb_verdict d;
+    int64_t foreign;
+    int r;
+
+    text.bytes[at] ^= mask;
+    r = verify(text.bytes, text.n, golden.rows[LOG_LENGTH - 1].hash, &d, &foreign);
+    text.bytes[at] ^= mask;
+    assert_true(r == 0 || r == -EBADMSG);
+    assert_int_not_equal(d.flaw, LB_FLAW_NONE);
+    assert_int_equal(d.seq, k + 1);
+    assert_int_equal(d.last, k);
+}
+
+static void drop(uint64_t *seed)
+{
+    size_t k = (size_t)sample_below(seed, LOG_LENGTH - 1);
+    struct lb_verdict d;
+
+    remove_bytes(&text, text.entries[k].at, text.entries[k].end);
+    d = verdict_of(&text, NULL);
+    assert_int_equal(d.flaw, LB_FLAW_MISSING);
+    assert_int_equal(d.seq, k + 1);
+    assert_int_equal(d.to, k + 1);
+}
+
+static void swap(uint64_t *seed)
+{
+    size_t i = (size_t)sample_below(seed, LOG_LENGTH - 1);
+    size_t j = i + 1 + (size_t)sample_below(seed, (int64_t)(LOG_LENGTH - 1 - i));
+    static char a[4096];
+    size_t n_i = text.entries[i].end - text.entries[i].at, n_j = text.entries[j].end - text.entries[j].at;
+    struct lb_verdict d;
+
+    memcpy(a, text.bytes + text.entries[i].at, n_i);
+    remove_bytes(&text, text.entries[i].at, text.entries[i].end);
+    insert_bytes(&text, text.entries[j].end - n_i, a, n_i);
+    memcpy(a, text.bytes + text.entries[j].at - n_i, n_j);
+    remove_bytes(&text, text.entries[j].at - n_i, text.entries[j].end - n_i);
+    insert_bytes(&text, text.entries[i].at, a, n_j);
+    d = verdict_of(&text, NULL);
+    assert_int_equal(d.flaw, LB_FLAW_MISPLACED);
+    assert_int_equal(d.seq, i + 1);
+}
+
+/* Cut off anywhere: only what is known of the end shows it. */
+static void cut(uint64_t *seed)
+{
+    size_t k = (size_t)sample_below(seed, LOG_LENGTH - 1), inside = (size_t)sample_below(seed, 2);
+    struct lb_verdict d;
+    int64_t foreign;
+    int r;
+
+    text.n = inside ? inside_of(seed, k) : text.entries[k].end;
+    r = verify(text.bytes, text.n, golden.rows[LOG_LENGTH - 1].hash, &d, &foreign);
+    assert_true(r == 0 || r == -EBADMSG);
+    assert_int_not_equal(d.flaw, LB_FLAW_NONE);
+    assert_int_equal(d.seq, inside ? k + 1 : k + 2);
+}
+
+static void forge(uint64_t *seed)
+{
+    int64_t k = sample_below(seed, LOG_LENGTH - 1) + 1;
+    struct lb_verdict d;
+
+    log_forge(&other, k);
+    write_journal(&text, &other);
+    log_chain(&other, k, NULL);
+    d = verdict_of(&text, NULL);
+    assert_int_equal(d.flaw, LB_FLAW_CHANGED);
+    assert_int_equal(d.seq, k);
+}
+
+/* Written anew from one event on, with every hash: a good log, but not the one that is known. */
+static void rewrite(uint64_t *seed)
+{
+    int64_t k = sample_below(seed, LOG_LENGTH) + 1;
+    struct lb_verdict d;
+
+    log_chain(&other, k, "something else");
+    write_journal(&text, &other);
+    log_chain(&other, k, NULL);
+    assert_int_equal(verdict_of(&text, NULL).flaw, LB_FLAW_NONE);
+    d = verdict_of(&text, golden.rows[LOG_LENGTH - 1].hash);
+    assert_int_equal(d.flaw, LB_FLAW_REWRITTEN);
+    assert_int_equal(d.seq, LOG_LENGTH);
+}
+
+/* Somebody else's entry in the place of ours. */
+static void usurp(uint64_t *seed)
+{
+    size_t k = (size_t)sample_below(seed, LOG_LENGTH);
+    struct lb_verdict d;
+    int64_t foreign;
+
+    text.bytes[text.entries[k].ours_end + 5] = '1'; /* _UID= */
+    assert_int_equal(verify(text.bytes, text.n, golden.rows[LOG_LENGTH - 1].hash, &d, &foreign), 0);
+    assert_int_equal(foreign, 1);
+    assert_int_equal(d.flaw, LB_FLAW_MISSING);
+    assert_int_equal(d.seq, k + 1);
+}
+
+static void test_damages(void **state)
+{
+    static void (*const kinds[])(uint64_t *seed) = {
+        flip, flip, flip, flip, flip, flip, flip, flip, drop, drop, drop, swap, swap, swap, cut, cut, cut, usurp, forge,
+        rewrite,
+    };
+    uint64_t seed = 20;
+
+    (void)state;
+    for (int i = 0; i < DAMAGES; i++) {
+        kinds[i % (int)LB_ELEMENTS(kinds)](&seed);
+        text = golden_text;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_members_of_every_kind),
+        cmocka_unit_test(test_no_event),
+        cmocka_unit_test_setup_teardown(test_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_twice_the_same, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_twice_and_different, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_foreign, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_machines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_begins_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damages, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
