@@ -191,7 +191,7 @@ static const enum lb_colour colours[] = {
 
 static int print_table(const struct lb_doctor *d, const struct lb_terminal *to)
 {
-    static const struct lb_column columns[] = { { "WAY", false, 0 }, { "", false, 0 }, { "", true, 0 } };
+    static const struct lb_column columns[] = { { "WAY", false, 0 }, { "VERDICT", false, 0 }, { "WHAT", true, 0 } };
     LB_TABLE struct lb_table *table = lb_table_new(to, columns, LB_ELEMENTS(columns));
     const struct lb_finding *findings = d->findings.items;
     int r = table ? 0 : -ENOMEM;
