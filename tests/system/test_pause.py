@@ -291,7 +291,6 @@ def test_no_byte_through_a_tunnel(box, bob):
     access = grant(box, bob)
     tunnel = Engineer(box, **BATCH).connect(flags=["-N", "-L", "2301:127.0.0.1:2302"])
     box.wait_event("opened", LOCKBOX_REQUEST=access)
-    cgroup = cgroup_of(box, access)
     box.run("rm -f /root/received; touch /root/received")
     server = box.popen("exec nc -l 127.0.0.1 2302 >/root/received")
     wait_for(lambda: ":2302" in box.run("ss -ltn").stdout and ":2301" in box.run("ss -ltn").stdout, what="both ends")
@@ -299,6 +298,7 @@ def test_no_byte_through_a_tunnel(box, bob):
     try:
         client.stdin.write(b"one\n")
         wait_for(lambda: box.read("/root/received") == "one\n", what="the first line")
+        cgroup = cgroup_of(box, access)  # by now sshd is where logind has put it
         bob.ctl("pause", access)
         assert is_frozen(box, cgroup)
         used = box.read(f"{cgroup}/cpu.stat")
