@@ -29,6 +29,7 @@ LOGIN_SOCKET = "/run/lockbox/login.socket"
 
 TRANSACTIONS, LOGINS, WAITERS, WOKEN = 2000, 300, 10000, 100
 ENDS = {1: 15, 200: 15, 5000: 5}  # how many processes end how often
+SNAPSHOTS = 20
 
 AUDITED = 300000
 
@@ -200,7 +201,9 @@ def bench_release(box, table, decider):
 
 
 def receipt(box, request):
-    return json.loads(box.ctl("show", "--json", request).stdout).get("end", {})
+    """The end of the access once it is whole, else nothing."""
+    shown = json.loads(box.ctl("show", "--json", request).stdout)
+    return shown["end"] if "closed_at" in shown else None
 
 
 def bench_end(box, table, decider, processes):
@@ -214,8 +217,7 @@ def bench_end(box, table, decider, processes):
         began, _ = decider.decide("Revoke", request)
         outside.append((int(left.read()[1]) - began) / 1e6)
         left.close()
-        wait_for(lambda: receipt(box, request).get("ms") is not None, what="the receipt")
-        end = receipt(box, request)
+        end = wait_for(lambda: receipt(box, request), what="the receipt", timeout=30)
         inside.append(end["ms"])
         killed.append(end["killed"])
         terminal.close()
@@ -229,7 +231,7 @@ def bench_snapshot(box, table):
     """One picture of the host; an access costs two of them."""
     program = "/usr/libexec/lockbox/lockbox-inspect"
     one = f"t=$(date +%s%N); {program} snapshot -o /run/bench; echo one $(($(date +%s%N) - t))"
-    taken = samples(box.run(f"for i in $(seq {ENDS}); do {one}; done").stdout)["one"]
+    taken = samples(box.run(f"for i in $(seq {SNAPSHOTS}); do {one}; done").stdout)["one"]
     table.section("A picture of the host, for the report of what was left behind")
     table.row("snapshot", [us(t) for t in taken], "ms", 300)
 
