@@ -2,7 +2,6 @@
 #include "lockboxd/consent.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "lockboxd/chain.h"
@@ -24,20 +23,6 @@ struct lb_consent {
     lb_consent_done *done;
     void *userdata;
 };
-
-static void refuse(struct lb_outcome *o, int refusal, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static void refuse(struct lb_outcome *o, int refusal, const char *format, ...)
-{
-    va_list args;
-
-    o->refusal = refusal;
-    free(o->reason);
-    va_start(args, format);
-    if (vasprintf(&o->reason, format, args) < 0)
-        o->reason = NULL;
-    va_end(args);
-}
 
 /* --- the text ----------------------------------------------------------------------------------------------------- */
 
@@ -66,15 +51,15 @@ static void refuse_text(struct lb_outcome *o, const struct lb_request *r, int er
     char span[LB_SPAN_MAX];
 
     if (error == -ERANGE)
-        refuse(o, LB_REFUSAL_INVALID, "the request is for %s at most now; make a new statement",
+        lb_outcome_refuse(o, LB_REFUSAL_INVALID, "the request is for %s at most now; make a new statement",
                lb_span_format(r->duration, span, sizeof(span)));
     else if (error == -ENODATA && !lb_state_is_waiting(r->state))
-        refuse(o, LB_REFUSAL_NOT_POSSIBLE, "the request is %s", lb_state_names[r->state]);
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE, "the request is %s", lb_state_names[r->state]);
     else if (error == -ENODATA || error == -EINVAL)
-        refuse(o, LB_REFUSAL_NOT_POSSIBLE, "this request cannot be signed (it was made by an earlier version, or a name "
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE, "this request cannot be signed (it was made by an earlier version, or a name "
                                            "in it is no line of text): let the engineer ask again");
     else
-        refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", strerror(-error));
+        lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", strerror(-error));
 }
 
 static int64_t whole_seconds(int64_t usec)
@@ -147,7 +132,7 @@ static struct lb_live *match(struct lb_consent *c, struct lb_person *ret_person,
     int error = live ? make(live, &c->choice, &made) : 0;
 
     if (!live) {
-        refuse(o, LB_REFUSAL_NO_REQUEST, "no open request is called %s", c->choice.request);
+        lb_outcome_refuse(o, LB_REFUSAL_NO_REQUEST, "no open request is called %s", c->choice.request);
         return NULL;
     }
     if (error < 0) {
@@ -156,7 +141,7 @@ static struct lb_live *match(struct lb_consent *c, struct lb_person *ret_person,
     }
     if (strcmp(made, c->text) != 0) {
         different = difference(c, live->request, made);
-        refuse(o, LB_REFUSAL_INVALID, "this is not the statement of the request as it stands%s%s; make it anew with "
+        lb_outcome_refuse(o, LB_REFUSAL_INVALID, "this is not the statement of the request as it stands%s%s; make it anew with "
                                       "lockboxctl statement %s", different ? ", look at: " : "",
                different ? different : "", live->request->id);
         return NULL;
@@ -203,7 +188,7 @@ static void decide(struct lb_consent *c, const char *signer, struct lb_outcome *
         return;
     *ret_state = lb_state_names[live->request->state];
     if (is_engineers(live->request, signer))
-        refuse(o, LB_REFUSAL_NOT_PERMITTED, "nobody decides about his own request, and this is the engineer's key");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "nobody decides about his own request, and this is the engineer's key");
     else if (c->choice.approve)
         lb_decide_approve(live, &person, &decision, o);
     else
@@ -220,7 +205,7 @@ static void on_verified(void *userdata, const char *key, const char *problem)
         decide(c, key, &o, &state);
     } else {
         note_refused(c, problem);
-        refuse(&o, LB_REFUSAL_NOT_PERMITTED, "this is no signature of %s by %s: %s", c->choice.approver,
+        lb_outcome_refuse(&o, LB_REFUSAL_NOT_PERMITTED, "this is no signature of %s by %s: %s", c->choice.approver,
                c->gate->signers_path, problem);
     }
     c->done(c->userdata, &o, state);
@@ -242,7 +227,7 @@ static int verify(struct lb_consent *c, struct lb_outcome *o)
     int r = revoked ? lb_signer_new(c->gate->event, &call, on_verified, c, &c->signer, &error) : -ENOMEM;
 
     if (r < 0)
-        refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", error ? error : strerror(-r));
+        lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", error ? error : strerror(-r));
     return r;
 }
 
@@ -259,7 +244,7 @@ void lb_consent_submit(struct lb_gate *g, const struct lb_peer *peer, const char
         r = c->text && c->signature ? lb_statement_parse(text, &c->choice) : -ENOMEM;
     }
     if (r < 0)
-        refuse(o, r == -EINVAL ? LB_REFUSAL_INVALID : LB_REFUSAL_UNAVAILABLE, "%s",
+        lb_outcome_refuse(o, r == -EINVAL ? LB_REFUSAL_INVALID : LB_REFUSAL_UNAVAILABLE, "%s",
                r == -EINVAL ? "this is no statement as lockboxctl statement prints it" : strerror(-r));
     else if (match(c, &person, o) && verify(c, o) == 0)
         *ret = LB_TAKE(c);

@@ -21,9 +21,7 @@ void lb_outcome_clear(struct lb_outcome *o)
     *o = (struct lb_outcome){ 0 };
 }
 
-static void refuse(struct lb_outcome *o, int refusal, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static void refuse(struct lb_outcome *o, int refusal, const char *format, ...)
+int lb_outcome_refuse(struct lb_outcome *o, int refusal, const char *format, ...)
 {
     va_list args;
 
@@ -33,6 +31,7 @@ static void refuse(struct lb_outcome *o, int refusal, const char *format, ...)
     if (vasprintf(&o->reason, format, args) < 0)
         o->reason = NULL;
     va_end(args);
+    return -EACCES;
 }
 
 /* Takes the steps; `live` may be gone afterwards. */
@@ -44,9 +43,9 @@ static void take(struct lb_live *live, struct lb_event *events, size_t n, struct
     o->id = strdup(live->request->id);
     r = lb_gate_steps(live, events, n);
     if (r == -EPERM || r == -EINVAL)
-        refuse(o, LB_REFUSAL_NOT_POSSIBLE, "the request is %s", lb_state_names[state]);
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE, "the request is %s", lb_state_names[state]);
     else if (r < 0)
-        refuse(o, LB_REFUSAL_UNAVAILABLE, "the event cannot be recorded: %s", strerror(-r));
+        lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "the event cannot be recorded: %s", strerror(-r));
 }
 
 bool lb_decide_may(struct lb_live *live, const struct lb_person *p, bool approve, struct lb_outcome *o)
@@ -56,9 +55,9 @@ bool lb_decide_may(struct lb_live *live, const struct lb_person *p, bool approve
     if (lb_rights_decide(live->gate, p, live->request, &reason) > 0)
         reason = *stage ? lb_approvals_problem(live->request, p->name, stage, approve) : NULL;
     if (reason)
-        refuse(o, LB_REFUSAL_NOT_PERMITTED, "%s", reason);
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "%s", reason);
     else if (*stage && approve && !p->by_signature && lb_rights_must_sign(live->gate, live->request))
-        refuse(o, LB_REFUSAL_NOT_PERMITTED, "only a signed approval counts for this request: lockboxctl approve %s "
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "only a signed approval counts for this request: lockboxctl approve %s "
                                             "--sign KEY", live->request->id);
     else
         return true;
@@ -138,7 +137,7 @@ static void extend(struct lb_live *live, const struct lb_person *p, struct lb_ev
         lb_event_clear(&extended[0]);
     }
     if (r < 0)
-        refuse(o, r == -EPERM || r == -EINVAL ? LB_REFUSAL_NOT_POSSIBLE : LB_REFUSAL_UNAVAILABLE, "%s",
+        lb_outcome_refuse(o, r == -EPERM || r == -EINVAL ? LB_REFUSAL_NOT_POSSIBLE : LB_REFUSAL_UNAVAILABLE, "%s",
                r == -EPERM ? "the access is over" : r == -EINVAL ? "the rule allows no more time" : strerror(-r));
 }
 
@@ -228,7 +227,7 @@ static bool set_hold(struct lb_event *e, const struct lb_request *r, const struc
     char span[LB_SPAN_MAX];
 
     if (room <= 0) {
-        refuse(o, LB_REFUSAL_NOT_POSSIBLE, "its time has stood still for as long as its rule allows; pause it without "
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE, "its time has stood still for as long as its rule allows; pause it without "
                                            "--hold");
         return false;
     }
@@ -251,7 +250,7 @@ void lb_decide_pause(struct lb_live *live, const struct lb_person *p, const stru
     if (!lb_decide_may(live, p, false, o))
         return;
     if (d->duration > 0 && !d->hold) {
-        refuse(o, LB_REFUSAL_INVALID, "a pause lasts until the access ends; a time for it goes with --hold");
+        lb_outcome_refuse(o, LB_REFUSAL_INVALID, "a pause lasts until the access ends; a time for it goes with --hold");
         return;
     }
     e = decision_event(LB_EVENT_PAUSED, live, p, d);
@@ -272,7 +271,7 @@ void lb_decide_resume(struct lb_live *live, const struct lb_person *p, const str
     if (!lb_decide_may(live, p, false, o))
         return;
     if (lb_request_is_at_end(r)) {
-        refuse(o, LB_REFUSAL_NOT_POSSIBLE, "its time is over; it goes on when the engineer asks for more, by a new "
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE, "its time is over; it goes on when the engineer asks for more, by a new "
                                            "login, and that is approved");
         return;
     }
@@ -287,7 +286,7 @@ void lb_decide_done(struct lb_live *live, const struct lb_person *p, const struc
 
     (void)d;
     if (!p->root && !lb_rights_own(p, live->request)) {
-        refuse(o, LB_REFUSAL_NOT_PERMITTED, "only its engineer hands an access back; to stop it, use revoke");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "only its engineer hands an access back; to stop it, use revoke");
         return;
     }
     e.by = strdup(p->root ? p->account : live->request->engineer);
@@ -301,7 +300,7 @@ void lb_decide_withdraw(struct lb_live *live, const struct lb_person *p, const s
 
     (void)d;
     if (!lb_rights_own(p, live->request)) {
-        refuse(o, LB_REFUSAL_NOT_PERMITTED, "only its engineer takes a request back; to refuse it, use deny");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "only its engineer takes a request back; to refuse it, use deny");
         return;
     }
     e.by = strdup(live->request->engineer);
@@ -314,7 +313,7 @@ static void send_message(struct lb_live *live, const char *from, const struct lb
 
     e.note = lb_text_clean(d->note, LB_NOTE_MAX);
     if (!e.note || !*e.note) {
-        refuse(o, LB_REFUSAL_INVALID, "there is nothing to say");
+        lb_outcome_refuse(o, LB_REFUSAL_INVALID, "there is nothing to say");
         lb_event_clear(&e);
         return;
     }
@@ -330,7 +329,7 @@ void lb_decide_acknowledge(struct lb_live *live, const struct lb_person *p, cons
     if (!lb_decide_may(live, p, false, o))
         return;
     if (!lb_rights_customer(live->gate, p, live->request)) {
-        refuse(o, LB_REFUSAL_NOT_PERMITTED, "an emergency is acknowledged by the customer");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "an emergency is acknowledged by the customer");
         return;
     }
     e = decision_event(LB_EVENT_ACKNOWLEDGED, live, p, d);
@@ -349,5 +348,5 @@ void lb_decide_answer(struct lb_live *live, const struct lb_person *p, const str
     if (lb_rights_own(p, live->request))
         send_message(live, live->request->engineer, d, o);
     else
-        refuse(o, LB_REFUSAL_NOT_PERMITTED, "only its engineer answers; to say something to him, use ask");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "only its engineer answers; to say something to him, use ask");
 }

@@ -20,6 +20,10 @@ struct lb_outcome {
 };
 void lb_outcome_clear(struct lb_outcome *o);
 
+/* Says why not, in place of what was said before. -EACCES, for the caller to return. */
+int lb_outcome_refuse(struct lb_outcome *o, int refusal, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* What makes a decision a signed one. */
 struct lb_proof_of_consent {
     const char *statement, *signature, *signer; /* signer: "ED25519 SHA256:…" */

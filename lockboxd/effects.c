@@ -17,9 +17,6 @@
 #include "policy/span.h"
 #include "policy/text.h"
 
-/* PID 1 comes after us, so that it acts only where we do not. */
-#define PID1_SLACK (2 * LB_USEC_PER_SEC)
-
 /* Tells each of these people who is logged in. */
 static void tell_people(const struct lb_live *live, char *const *people, const char *text)
 {
@@ -121,7 +118,7 @@ static void effect_arm(struct lb_live *live)
     if (!live->gate->systemd || r->not_after.wall == LB_NEVER)
         return;
     error = lb_systemd_arm(live->gate->systemd, r->id, r->turn, r->uid,
-                           lb_deadline_left(&r->not_after, &now) + PID1_SLACK, r->not_after.wall + PID1_SLACK, on_armed,
+                           lb_deadline_left(&r->not_after, &now) + LB_PID1_SLACK, r->not_after.wall + LB_PID1_SLACK, on_armed,
                            live, &live->arming);
     if (error < 0)
         on_armed(live, strerror(-error));

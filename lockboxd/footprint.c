@@ -370,11 +370,6 @@ int lb_footprint_look(struct lb_footprint *f, const struct lb_reap_target *t)
     return l.r;
 }
 
-bool lb_footprint_is_empty(const struct lb_footprint *f)
-{
-    return f->processes.n == 0 && f->hidden == 0;
-}
-
 void lb_footprint_clear(struct lb_footprint *f)
 {
     free(f->processes.items);

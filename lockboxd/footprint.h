@@ -55,9 +55,6 @@ struct lb_footprint {
 /* Looks anew; what an earlier look found is forgotten. -ENOMEM: not all was found. */
 int lb_footprint_look(struct lb_footprint *f, const struct lb_reap_target *target);
 
-/* Nothing was found. */
-bool lb_footprint_is_empty(const struct lb_footprint *f);
-
 void lb_footprint_clear(struct lb_footprint *f);
 
 /* Whether a process by itself belongs to the access: it leads one of its sessions or is in its audit session. */

@@ -10,13 +10,6 @@
 #include "policy/span.h"
 #include "policy/text.h"
 
-static int refuse(struct lb_outcome *o, int refusal, const char *reason)
-{
-    o->refusal = refusal;
-    o->reason = strdup(reason);
-    return -EACCES;
-}
-
 /* The rule that a login there would meet, as far as it is known beforehand. */
 static int decide(struct lb_gate *g, const char *account, gid_t gid, const char *scope, int64_t from,
                   struct lb_verdict *ret)
@@ -41,16 +34,18 @@ static int check(struct lb_gate *g, const struct lb_person *p, const struct lb_v
     const char *place = lb_rights_refuse_place(p);
 
     if (v->action != LB_ACTION_REQUIRE)
-        return refuse(o, LB_REFUSAL_INVALID, "the rules ask for no approval there");
+        return lb_outcome_refuse(o, LB_REFUSAL_INVALID, "the rules ask for no approval there");
     if (lb_people_named(g->approvers, t->customer, p->name) <= 0)
-        return refuse(o, LB_REFUSAL_NOT_PERMITTED, "you are not one of the approvers that the rule names");
+        return lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "you are not one of the approvers that the rule names");
     if (place)
-        return refuse(o, LB_REFUSAL_NOT_PERMITTED, place);
+        return lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "%s", place);
     if (t->quorum > 1 || (t->internal && t->internal[0]))
-        return refuse(o, LB_REFUSAL_NOT_PERMITTED, "the rule asks for more than one approval; a window has only yours");
+        return lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED,
+                                 "the rule asks for more than one approval; a window has only yours");
     if (t->evidence == LB_EVIDENCE_SIGNED)
-        return refuse(o, LB_REFUSAL_NOT_PERMITTED, "the rule asks for signed approvals (Evidence=signed), and a window "
-                                                   "cannot be signed: approve the request when it is there");
+        return lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED,
+                                 "the rule asks for signed approvals (Evidence=signed), and a window cannot be signed: "
+                                 "approve the request when it is there");
     return 0;
 }
 
@@ -109,7 +104,7 @@ void lb_grant_open(struct lb_gate *g, const struct lb_person *p, const struct lb
     int r = lb_gate_problem(g) ? -EIO : lb_people_account(w->account, &e.account, &uid, &gid);
 
     if (r == -ENOENT) {
-        refuse(o, LB_REFUSAL_INVALID, "there is no such account");
+        lb_outcome_refuse(o, LB_REFUSAL_INVALID, "there is no such account");
         return;
     }
     e.uid = uid;
@@ -118,7 +113,7 @@ void lb_grant_open(struct lb_gate *g, const struct lb_person *p, const struct lb
         r = lb_people_account_of(uid, &e.account, NULL);
     }
     if (r == 0 && (!w->ticket || !*w->ticket))
-        r = refuse(o, LB_REFUSAL_INVALID, "a window is for a ticket: --ticket");
+        r = lb_outcome_refuse(o, LB_REFUSAL_INVALID, "a window is for a ticket: --ticket");
     if (r == 0)
         r = decide(g, e.account, gid, w->scope ? w->scope : "login", w->from, &verdict);
     if (r == 0)
@@ -129,6 +124,6 @@ void lb_grant_open(struct lb_gate *g, const struct lb_person *p, const struct lb
         r = open_window(g, &e, o);
     if (r < 0 && !o->refusal) {
         free(LB_TAKE(o->reason));
-        refuse(o, LB_REFUSAL_UNAVAILABLE, lb_gate_problem(g) ? lb_gate_problem(g) : strerror(-r));
+        lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", lb_gate_problem(g) ? lb_gate_problem(g) : strerror(-r));
     }
 }

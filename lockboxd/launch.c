@@ -23,8 +23,6 @@
 #define STATUS_NOT_STARTED 126
 #define STATUS_SIGNAL 128
 
-/* PID 1 comes after us, so that it acts only where we do not. */
-#define PID1_SLACK (2 * LB_USEC_PER_SEC)
 /* What was killed is gone whether PID 1 says so or not. */
 #define STOP_PATIENCE (15 * LB_USEC_PER_SEC)
 
@@ -170,19 +168,13 @@ void lb_launch_lost(struct lb_live *live)
 
 /* --- the begin -------------------------------------------------------------------------------------------------------- */
 
-static void refuse(struct lb_outcome *o, int refusal, const char *reason)
-{
-    o->refusal = refusal;
-    free(o->reason);
-    o->reason = lb_dup(reason);
-}
-
 /* A refusal of the policy's: recorded, and said. */
 #define REFUSE(a, o, ...)                                              \
     ({                                                                 \
         LB_CLEANUP(lb_answer_clear) struct lb_answer answer_ = { 0 };  \
         lb_attempt_refuse(a, &answer_, __VA_ARGS__);                   \
-        refuse(o, LB_REFUSAL_NOT_PERMITTED, answer_.message);          \
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "%s",           \
+                          answer_.message ? answer_.message : "refused"); \
     })
 
 /* How many scripts of this account run already. */
@@ -255,7 +247,7 @@ static void start(struct lb_launch *l, const struct lb_run *run, const int ends[
     const struct lb_systemd_script script = {
         .id = r->id, .path = path, .name = r->script.name, .user = r->script.user, .arguments = r->script.arguments,
         .environment = run->environment, .units = r->terms.units, .output = { ends[LB_STREAM_OUT], ends[LB_STREAM_ERR] },
-        .limit = lb_deadline_left(&r->not_after, &now) + PID1_SLACK,
+        .limit = lb_deadline_left(&r->not_after, &now) + LB_PID1_SLACK,
     };
     int error = path ? lb_systemd_run_new(g->systemd, &script, on_ended, l, &l->unit) : -ENOMEM;
 
@@ -327,7 +319,7 @@ void lb_launch_begin(struct lb_gate *g, const struct lb_person *p, const struct 
     if (!problem)
         problem = lb_script_arguments_problem(call->arguments);
     if (problem) {
-        refuse(o, LB_REFUSAL_INVALID, problem);
+        lb_outcome_refuse(o, LB_REFUSAL_INVALID, "%s", problem);
         return;
     }
     if (r == 0) {
@@ -341,5 +333,5 @@ void lb_launch_begin(struct lb_gate *g, const struct lb_person *p, const struct 
     if (r == 0)
         r = launch(&a, call, &e, o, ret_output);
     if (r < 0)
-        refuse(o, LB_REFUSAL_UNAVAILABLE, lb_gate_problem(g) ? lb_gate_problem(g) : strerror(-r));
+        lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", lb_gate_problem(g) ? lb_gate_problem(g) : strerror(-r));
 }

@@ -7,6 +7,9 @@
 
 #include "policy/deadline.h"
 
+/* PID 1's deadlines come so much after ours, so that it acts only where we do not. */
+#define LB_PID1_SLACK (2 * LB_USEC_PER_SEC)
+
 struct lb_systemd;
 
 /* Connects on first use, and again whenever the bus was away. The directories are passed to the reaper. */
