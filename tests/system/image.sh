@@ -12,10 +12,11 @@ suite=$1
 dir=$2
 
 packages='systemd systemd-sysv dbus libpam-systemd openssh-server openssh-client sudo rsync tmux cron at login passwd
-    pkexec polkitd util-linux procps iproute2 netcat-openbsd libjansson4 libsqlite3-0 libsystemd0 libeconf0'
+    pkexec polkitd util-linux procps iproute2 netcat-openbsd libjansson4 libsqlite3-0 libsystemd0 libeconf0
+    libqrencode4 systemd-journal-remote nginx-light opensmtpd openssl ca-certificates curl jq python3 nftables'
 case "$suite" in
-bookworm) packages="$packages libssl3" ;;
-trixie) packages="$packages libssl3t64" ;;
+bookworm) packages="$packages libssl3 libcurl4" ;;
+trixie) packages="$packages libssl3t64 libcurl4t64" ;;
 *) echo "image.sh: unknown suite $suite" >&2; exit 2 ;;
 esac
 
@@ -59,6 +60,7 @@ if ! setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-
     --customize-hook='rm -f "$1/etc/machine-id"; chroot "$1" systemd-machine-id-setup' \
     --customize-hook='chroot "$1" systemctl mask console-getty.service getty.target systemd-firstboot.service' \
     --customize-hook='rm -f "$1"/etc/systemd/system/timers.target.wants/*' \
+    --customize-hook='chroot "$1" systemctl disable nginx.service opensmtpd.service nftables.service' \
     "$suite" "$dir.tmp" "$mirror" >"$log" 2>&1 </dev/null; then
     tail -n 40 "$log" >&2
     echo "image.sh: building the $suite appliance failed; the whole log is $log" >&2
