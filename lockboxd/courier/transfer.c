@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lockboxd/courier/transfer.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "policy/base.h"
+
+#define CONNECT_S 15L
+#define STILL_ALIVE_S 60L /* an idle connection is not used again after that */
+
+struct lb_transfers {
+    sd_event *event;
+    const char *proxy;
+    CURLM *multi;
+    sd_event_source *timer;
+    struct lb_transfer *first;
+};
+
+struct lb_transfer {
+    struct lb_transfers *all;
+    struct lb_transfer *next, **self;
+    CURL *easy;
+    struct curl_slist *headers, *recipients;
+    char *body;
+    size_t size;
+    char error[CURL_ERROR_SIZE];
+    lb_transfer_done *done;
+    void *userdata;
+};
+
+struct lb_transfer *lb_transfer_free(struct lb_transfer *t)
+{
+    if (!t)
+        return NULL;
+    if (t->self) {
+        *t->self = t->next;
+        if (t->next)
+            t->next->self = t->self;
+    }
+    if (t->easy) {
+        curl_multi_remove_handle(t->all->multi, t->easy);
+        curl_easy_cleanup(t->easy);
+    }
+    curl_slist_free_all(t->headers);
+    curl_slist_free_all(t->recipients);
+    free(t->body);
+    free(t);
+    return NULL;
+}
+
+/* --- what came of it ---------------------------------------------------------------------------------------------- */
+
+/* These say that it may be another day. */
+static bool is_final(bool mail, long status)
+{
+    if (mail)
+        return status >= 500 && status <= 599;
+    return status >= 300 && status <= 499 && status != 408 && status != 425 && status != 429;
+}
+
+static void finish(struct lb_transfer *t, CURLcode code)
+{
+    struct lb_transfer_result r = { .body = t->body ? t->body : "", .size = t->size };
+    char problem[CURL_ERROR_SIZE + 64] = "";
+    const char *scheme = NULL;
+    curl_off_t after = 0;
+    bool mail;
+
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &r.status);
+    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &after);
+    curl_easy_getinfo(t->easy, CURLINFO_SCHEME, &scheme);
+    mail = scheme && strncasecmp(scheme, "smtp", 4) == 0;
+    r.retry_after = after > 0 && after < 24 * 3600 ? (long)after : 0;
+    r.sent = code == CURLE_OK && r.status >= 200 && r.status <= 299;
+    r.final = !r.sent && is_final(mail, r.status);
+    if (code != CURLE_OK)
+        snprintf(problem, sizeof(problem), "%s", *t->error ? t->error : curl_easy_strerror(code));
+    else if (!r.sent)
+        snprintf(problem, sizeof(problem), "the answer was %s %ld%s", mail ? "SMTP" : "HTTP", r.status,
+                 r.status >= 300 && r.status <= 399 ? ", a redirect, which is not followed" : "");
+    r.problem = r.sent ? NULL : problem;
+    t->done(t->userdata, &r);
+    lb_transfer_free(t);
+}
+
+/* All that are complete; a callback may start others, or end any. */
+static void drain(struct lb_transfers *all)
+{
+    const CURLMsg *m;
+    int left;
+
+    while ((m = curl_multi_info_read(all->multi, &left))) {
+        struct lb_transfer *t = NULL;
+
+        if (m->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
+        finish(t, m->data.result);
+    }
+}
+
+/* --- curl and the loop -------------------------------------------------------------------------------------------- */
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+    struct lb_transfers *all = userdata;
+    int running, what = 0;
+
+    (void)source;
+    what |= revents & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0;
+    what |= revents & EPOLLOUT ? CURL_CSELECT_OUT : 0;
+    what |= revents & EPOLLERR ? CURL_CSELECT_ERR : 0;
+    curl_multi_socket_action(all->multi, fd, what, &running);
+    drain(all);
+    return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct lb_transfers *all = userdata;
+    int running;
+
+    (void)source;
+    (void)usec;
+    curl_multi_socket_action(all->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    drain(all);
+    return 0;
+}
+
+static int set_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *source_of)
+{
+    static const uint32_t masks[] = {
+        [CURL_POLL_NONE] = 0, [CURL_POLL_IN] = EPOLLIN, [CURL_POLL_OUT] = EPOLLOUT, [CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT,
+    };
+    struct lb_transfers *all = userdata;
+    sd_event_source *source = source_of;
+
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        sd_event_source_disable_unref(source);
+        curl_multi_assign(all->multi, fd, NULL);
+        return 0;
+    }
+    if (source)
+        return sd_event_source_set_io_events(source, masks[what]) < 0 ? -1 : 0;
+    if (sd_event_add_io(all->event, &source, fd, masks[what], on_io, all) < 0)
+        return -1;
+    curl_multi_assign(all->multi, fd, source);
+    return 0;
+}
+
+static int set_timer(CURLM *multi, long ms, void *userdata)
+{
+    struct lb_transfers *all = userdata;
+
+    (void)multi;
+    if (ms < 0)
+        return sd_event_source_set_enabled(all->timer, SD_EVENT_OFF) < 0 ? -1 : 0;
+    if (sd_event_source_set_time_relative(all->timer, (uint64_t)ms * 1000) < 0)
+        return -1;
+    return sd_event_source_set_enabled(all->timer, SD_EVENT_ONESHOT) < 0 ? -1 : 0;
+}
+
+int lb_transfers_new(sd_event *event, const char *proxy, struct lb_transfers **ret)
+{
+    struct lb_transfers *all = calloc(1, sizeof(*all));
+    int r = all && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -ENOMEM;
+
+    if (r == 0) {
+        *all = (struct lb_transfers){ .event = sd_event_ref(event), .proxy = proxy, .multi = curl_multi_init() };
+        r = all->multi ? sd_event_add_time_relative(event, &all->timer, CLOCK_MONOTONIC, 0, 0, on_timer, all) : -ENOMEM;
+    }
+    if (r >= 0)
+        r = sd_event_source_set_enabled(all->timer, SD_EVENT_OFF);
+    if (r < 0) {
+        lb_transfers_free(all);
+        return r;
+    }
+    curl_multi_setopt(all->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
+    curl_multi_setopt(all->multi, CURLMOPT_SOCKETDATA, all);
+    curl_multi_setopt(all->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    curl_multi_setopt(all->multi, CURLMOPT_TIMERDATA, all);
+    *ret = all;
+    return 0;
+}
+
+struct lb_transfers *lb_transfers_free(struct lb_transfers *all)
+{
+    if (!all)
+        return NULL;
+    while (all->first)
+        lb_transfer_free(all->first);
+    if (all->multi)
+        curl_multi_cleanup(all->multi);
+    sd_event_source_disable_unref(all->timer);
+    sd_event_unref(all->event);
+    free(all);
+    return NULL;
+}
+
+/* --- one transfer ------------------------------------------------------------------------------------------------- */
+
+static size_t take_body(char *bytes, size_t size, size_t n, void *userdata)
+{
+    struct lb_transfer *t = userdata;
+    char *body;
+
+    (void)size; /* always 1 */
+    if (t->size + n > LB_TRANSFER_ANSWER_MAX || !(body = realloc(t->body, t->size + n + 1)))
+        return CURL_WRITEFUNC_ERROR;
+    memcpy(body + t->size, bytes, n);
+    t->body = body;
+    t->size += n;
+    t->body[t->size] = '\0';
+    return n;
+}
+
+static CURLcode set_tls(CURL *e, const struct lb_tls *tls)
+{
+    const struct { CURLoption option; const char *value; } rows[] = {
+        { CURLOPT_CAINFO, tls->ca }, { CURLOPT_PINNEDPUBLICKEY, tls->pin },
+        { CURLOPT_SSLCERT, tls->certificate }, { CURLOPT_SSLKEY, tls->key },
+    };
+    CURLcode r = CURLE_OK;
+
+    for (size_t i = 0; r == CURLE_OK && i < LB_ELEMENTS(rows); i++)
+        if (rows[i].value)
+            r = curl_easy_setopt(e, rows[i].option, rows[i].value);
+    if (r == CURLE_OK && tls->ca) /* instead of the system's, not besides */
+        r = curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+    return r;
+}
+
+CURL *lb_transfer_handle(const struct lb_transfers *all, const char *url, const char *protocols, const struct lb_tls *tls)
+{
+    CURL *e = curl_easy_init();
+    CURLcode r = CURLE_OK;
+
+    if (!e)
+        return NULL;
+    /* a setting that curl does not take must not be one that we then go without */
+#define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(e, option, value) : r)
+    SET(CURLOPT_URL, url);
+    SET(CURLOPT_PROTOCOLS_STR, protocols);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_PROXY, all->proxy ? all->proxy : "");
+    SET(CURLOPT_NOPROXY, "");
+    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    SET(CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_CONNECTTIMEOUT, CONNECT_S);
+    SET(CURLOPT_MAXAGE_CONN, STILL_ALIVE_S);
+    SET(CURLOPT_USERAGENT, "lockbox-courier/" LB_VERSION);
+#undef SET
+    if (r == CURLE_OK && tls)
+        r = set_tls(e, tls);
+    if (r != CURLE_OK) {
+        curl_easy_cleanup(e);
+        return NULL;
+    }
+    return e;
+}
+
+static void add(struct lb_transfers *all, struct lb_transfer *t)
+{
+    t->next = all->first;
+    t->self = &all->first;
+    if (t->next)
+        t->next->self = &t->next;
+    all->first = t;
+}
+
+int lb_transfer_start(struct lb_transfers *all, CURL *easy, struct curl_slist *headers, struct curl_slist *recipients,
+                      int64_t timeout_usec, lb_transfer_done *done, void *userdata, struct lb_transfer **ret)
+{
+    struct lb_transfer *t = calloc(1, sizeof(*t));
+    CURLcode r = CURLE_OK;
+
+    if (!t) {
+        curl_slist_free_all(headers);
+        curl_slist_free_all(recipients);
+        curl_easy_cleanup(easy);
+        return -ENOMEM;
+    }
+    *t = (struct lb_transfer){ .all = all, .easy = easy, .headers = headers, .recipients = recipients, .done = done,
+                               .userdata = userdata };
+#define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(easy, option, value) : r)
+    SET(CURLOPT_PRIVATE, t);
+    SET(CURLOPT_ERRORBUFFER, t->error);
+    SET(CURLOPT_WRITEFUNCTION, take_body);
+    SET(CURLOPT_WRITEDATA, t);
+    SET(CURLOPT_TIMEOUT_MS, (long)(timeout_usec / 1000));
+    if (headers)
+        SET(CURLOPT_HTTPHEADER, headers);
+    if (recipients)
+        SET(CURLOPT_MAIL_RCPT, recipients);
+#undef SET
+    add(all, t);
+    if (r != CURLE_OK || curl_multi_add_handle(all->multi, easy) != CURLM_OK) {
+        lb_transfer_free(t);
+        return r == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EIO;
+    }
+    *ret = t;
+    return 0;
+}

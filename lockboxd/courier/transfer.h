@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libcurl on an event loop. Every transfer begins as a handle with the same strict settings: peer and host verified,
+ * TLS 1.2 at least, no redirect followed, no proxy but the configured one (the environment is not asked), no netrc, and
+ * a bound on time and on the bytes of an answer.
+ */
+#pragma once
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#define LB_TRANSFER_ANSWER_MAX (64 * 1024) /* bytes of an answer's body; a longer one fails the transfer */
+
+/* How the other end proves who it is, and we to it. Paths and texts are borrowed; NULL: curl's own default. */
+struct lb_tls {
+    char *ca;          /* file of certificates that are trusted instead of the system's */
+    char *pin;         /* "sha256//…": the key that the other end has to have */
+    char *certificate; /* ours, PEM … */
+    char *key;         /* … and its key */
+};
+
+struct lb_transfers;
+struct lb_transfer;
+
+/* `proxy`: URL, borrowed until the free; NULL: none. */
+int lb_transfers_new(sd_event *event, const char *proxy, struct lb_transfers **ret);
+/* Ends what still runs, without a word. NULL is fine; returns NULL. */
+struct lb_transfers *lb_transfers_free(struct lb_transfers *t);
+
+/* A handle with the settings above, for one URL. `protocols` as CURLOPT_PROTOCOLS_STR has it, such as "https" or
+ * "smtp,smtps". What the caller sets besides must not undo them. NULL: out of memory, or curl cannot do it. */
+CURL *lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls);
+
+struct lb_transfer_result {
+    bool sent;         /* the other end took it: HTTP 2xx, SMTP 250 */
+    bool final;        /* not sent, and trying again is of no use: HTTP 4xx but 408, 425, 429; SMTP 5xx */
+    long status;       /* HTTP's or SMTP's; 0: it did not come to that */
+    long retry_after;  /* seconds that the other end wants to be left alone; 0: it did not say */
+    const char *problem; /* not sent: why, for a person; borrowed, never NULL then */
+    const char *body;    /* of the answer, with a NUL behind it; borrowed */
+    size_t size;
+};
+
+/* Comes once, from the event loop; the transfer is gone then. */
+typedef void lb_transfer_done(void *userdata, const struct lb_transfer_result *result);
+
+/* Begins. Takes the handle and the lists of headers or recipients (may be NULL; curl_slist_free_all'ed at the end), also
+ * on failure. The bytes that the handle sends are the caller's, and stay until the end. -ENOMEM, -EIO. */
+int lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_slist *headers, struct curl_slist *recipients,
+                      int64_t timeout_usec, lb_transfer_done *done, void *userdata, struct lb_transfer **ret);
+
+/* Gives up; done does not come any more. NULL is fine; returns NULL. */
+struct lb_transfer *lb_transfer_free(struct lb_transfer *transfer);
