@@ -118,7 +118,7 @@ stage = $(again) --silent install DESTDIR=build/stage prefix=/usr
 check-system:
 	$(Q)tests/setup.sh test
 	$(Q)$(stage)
-	$(Q)tests/system/all.sh
+	$(Q)LOCKBOX_STAGED=1 tests/system/run.sh pytest -q -n $$((2 * $$(nproc))) --dist loadfile tests/system
 
 # What repeats too often for every day: each way in which something could outlive an access, twenty times.
 .PHONY: check-long

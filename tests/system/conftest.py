@@ -10,6 +10,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,18 @@ from lockbox import Box  # noqa: E402  (found through the line above)
 
 TOP = Path(__file__).resolve().parents[2]
 SUITES = ["bookworm", "trixie"]
+
+# Several side by side (pytest -n): each has a place of its own for its machines.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for place in ("LOCKBOX_TEST_RUN", "LOCKBOX_TEST_CGROUP"):
+        os.environ[place] += "/" + os.environ["PYTEST_XDIST_WORKER"]
+        Path(os.environ[place]).mkdir()
+
+
+def pytest_collection_modifyitems(items):
+    """The files with the most tests first: side by side, the last ones to end are short ones."""
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (-tests[item.path], item.path))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -122,7 +122,7 @@ def test_each_kind_is_found(every_box):
         job = box.run("ls /var/spool/cron/atjobs").stdout.strip()
         bob.revoke(access)
         box.ctl("revoke", elevated)
-        for request in access, elevated:
+        for request in elevated, access:
             report = left_behind(box, request)
             for kind, change, name in LEFT:
                 name = name.format(key=box.client.fingerprint("left"), job=job)
@@ -148,7 +148,8 @@ def test_a_plain_session_leaves_nothing(box, bob):
     eng.run("touch /tmp/nothing-that-counts")
     eng.terminal.sendline("lockboxctl done")
     eng.read_to_end()
-    assert left_behind(box, access)["count"] == 0
+    report = left_behind(box, access)
+    assert report["count"] == 0, report
     event = box.wait_event("left-behind", LOCKBOX_REQUEST=access)
     assert json.loads(event["LOCKBOX_JSON"])["count"] == 0
     assert "Left behind:  nothing" in box.ctl("show", access).stdout
