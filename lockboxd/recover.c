@@ -13,6 +13,7 @@
 #include "lockboxd/policy_files.h"
 #include "lockboxd/read_text.h"
 #include "lockboxd/refusals.h"
+#include "lockboxd/resend.h"
 #include "lockboxd/rights.h"
 #include "lockboxd/scripts.h"
 #include "lockboxd/thaw.h"
@@ -306,6 +307,16 @@ static bool is_live(void *userdata, const char *id)
     return lb_gate_find(userdata, id);
 }
 
+/* The place to begin at is kept with the first event of this boot: a daemon that dies before all was sent again begins
+ * there, too. */
+static int start_journal(struct lb_gate *g)
+{
+    int64_t position = lb_resend_position(g->store, lb_store_journal_position(g->store), lb_clock_now().boot_id);
+
+    lb_store_set_journal_position(g->store, position);
+    return lb_journal_start(g->state_directory, position, &g->journal);
+}
+
 static int replay(struct lb_gate *g)
 {
     struct lb_store_filter open_ones = { .open_only = true };
@@ -318,7 +329,7 @@ static int replay(struct lb_gate *g)
     if (r == 0 && g->runtime_directory)
         r = lb_unsaved_each(g->runtime_directory, close_again, g);
     if (r == 0)
-        r = lb_journal_start(g->state_directory, lb_store_journal_position(g->store), &g->journal);
+        r = start_journal(g);
     if (r < 0)
         return r;
     lb_scripts_sweep(g->state_directory, is_live, g);
