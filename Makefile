@@ -61,7 +61,7 @@ $(BUILD)/lockboxd: $(OBJ)/lockboxd/main.o $(daemon_o) $(policy_o) $(proto_o)
 
 $(BUILD)/lockboxctl: $(ctl_o) $(OBJ)/lockboxd/policy_files.o $(OBJ)/lockboxd/people.o $(OBJ)/lockboxd/read_text.o \
                      $(addprefix $(OBJ)/lockboxd/,chain.o peek.o verify.o fold.o entries.o store.o) $(policy_o) $(proto_o)
-	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lsqlite3 -lcrypto $(jansson)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lsystemd -lsqlite3 -lcrypto $(jansson)
 
 $(BUILD)/lockbox-inspect: $(inspect_o) $(addprefix $(OBJ)/lockboxd/,chain.o policy_files.o people.o read_text.o ctl/table.o ctl/human.o) \
                           $(policy_o) $(proto_o)

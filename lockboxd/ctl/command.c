@@ -47,7 +47,7 @@ static const struct lb_verb verbs[] = {
     { "run", "SCRIPT [ARG...]", "run a reviewed script that the policy names", verb_run, 0, -1 },
     { "sessions", "", "who is inside now", verb_sessions, BIT(JSON) },
     { "events", "[ID]", "what happened; --since -20: the last twenty", verb_events,
-      BIT(JSON) | BIT(FOLLOW) | BIT(SINCE), 1 },
+      BIT(JSON) | BIT(FOLLOW) | BIT(SINCE) | BIT(JOURNAL_DIRECTORY), 1 },
     { "audit verify", "[PATH]", "is the trail whole, and as it was written?", verb_audit_verify,
       BIT(JSON) | BIT(JOURNAL) | BIT(KNOWN), 1 },
     { "audit export", "", "the trail, for a spreadsheet or a program", verb_audit_export,
