@@ -28,6 +28,8 @@ int64_t lb_resend_position(struct lb_store *store, int64_t position, int64_t boo
     struct lb_time last; /* of the boot that is looked at */
     int64_t seq = lb_store_last(store, &last);
 
+    if (position > seq) /* somebody has cut the log off: what follows is told, so that it shows */
+        position = seq;
     if (!boot_id || !last.boot_id || last.boot_id == boot_id)
         return position;
     for (bool ends_boot = true; seq > 0; seq--, ends_boot = false) {

@@ -9,7 +9,7 @@
 
 /*
  * The seq behind which the journal has to be sent everything, in the boot `boot_id`: `position` itself, or less in a new
- * boot before which the log does not say that the daemon stopped in order. A boot that was too short for journald to
- * write what it was sent again counts together with the one before.
+ * boot before which the log does not say that the daemon stopped in order, and never more than there is. A boot that was
+ * too short for journald to write what it was sent again counts together with the one before.
  */
 int64_t lb_resend_position(struct lb_store *store, int64_t position, int64_t boot_id);

@@ -132,6 +132,15 @@ static void test_a_short_boot_after_an_end_in_order(void **state)
     expect_position(2);
 }
 
+/* … by somebody else: the events that take the place of those that are gone are sent, and seen to be others. */
+static void test_a_log_that_was_cut_off(void **state)
+{
+    (void)state;
+    happens(LB_EVENT_STARTED, NOW_BOOT, 10);
+    happens(LB_EVENT_STOPPING, NOW_BOOT, 20);
+    assert_int_equal(lb_resend_position(store, 7, NOW_BOOT), 2);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -145,6 +154,7 @@ int main(void)
         TEST(test_a_crash_soon_after_another),
         TEST(test_a_long_boot_after_a_crash),
         TEST(test_a_short_boot_after_an_end_in_order),
+        TEST(test_a_log_that_was_cut_off),
     };
 
     return cmocka_run_group_tests_name("resend", tests, NULL, NULL);
