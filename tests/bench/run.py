@@ -32,6 +32,7 @@ ENDS = {1: 15, 200: 15, 5000: 5}  # how many processes end how often
 SNAPSHOTS = 20
 
 AUDITED = 300000
+ENTRIES = 100000  # of others, in the journal in which a story is looked for
 
 OLD = 1000000
 LISTS = {"start": "start of the store", "pending": "list --pending", "recent": "list --recent",
@@ -289,6 +290,23 @@ def bench_audit(box, table):
     table.row("lockboxctl audit verify", took, "ms", 1000)
 
 
+def bench_journal(box, table, decider):
+    """From an event's own time, before its commit, to its entry; and a story with its commands among many entries."""
+    table.section(f"The journal, with {ENTRIES:,} entries of others")
+    lines = box.run("journalctl --sync; journalctl --boot --output=json _SYSTEMD_UNIT=lockboxd.service _UID=0 "
+                    "LOCKBOX_EVENT=approved LOCKBOX_EVENT=stopped LOCKBOX_EVENT=requested").stdout.splitlines()
+    entries = [json.loads(line) for line in lines]
+    late = [int(e["__REALTIME_TIMESTAMP"]) - json.loads(e["LOCKBOX_JSON"])["time"] for e in entries]
+    table.row("event committed → in the journal", late, "µs")
+    terminal, request = session(box, decider, "echo ready; sleep 1000")
+    box.write("/etc/systemd/journald.conf.d/bench.conf", "[Journal]\nRateLimitBurst=0\n")
+    box.systemctl("restart", "systemd-journald.service")
+    box.run(f"seq {ENTRIES} | systemd-cat --identifier=noise; journalctl --sync", timeout=300)
+    table.row("lockboxctl events ID", [clocked(lambda: box.ctl("events", request)) for _ in range(10)], "ms", 100)
+    decider.decide("Revoke", request)
+    terminal.close()
+
+
 def clocked(call):
     """ms"""
     began = time.monotonic()
@@ -313,6 +331,7 @@ def main():
         table.section("End of access: revoke → nothing of the account is left")
         for processes in ENDS:
             bench_end(box, table, decider, processes)
+        bench_journal(box, table, decider)
         bench_snapshot(box, table)
         bench_waiters(box, table, decider)
         bench_lists(box, table)
