@@ -132,13 +132,16 @@ static int each_page(const struct lb_ctl *ctl, int64_t since, lb_ctl_page *page,
                      : lb_ctl_pages(ctl, since, id, page, userdata);
 }
 
-/* Twice over the events: whose sessions they are has to be known before the first entry is looked for. Without a journal
- * there are still the events. */
+/* Twice over the events: whose sessions they are has to be known before the first entry is looked for. Without this host's
+ * journal there are still the events. */
 static int tell_story(const struct lb_ctl *ctl, struct story *s)
 {
+    const char *directory = ctl->options[LB_OPTION_JOURNAL_DIRECTORY];
     int r = LB_EXIT_DONE;
 
-    s->failed = lb_commands_open(ctl, ctl->options[LB_OPTION_JOURNAL_DIRECTORY], &s->commands) != LB_EXIT_DONE;
+    s->failed = lb_commands_open(ctl, directory, &s->commands) != LB_EXIT_DONE;
+    if (s->failed && directory)
+        return LB_EXIT_FAILED;
     if (s->commands)
         r = each_page(ctl, 1, lb_commands_learn, s->commands);
     if (r == LB_EXIT_DONE && s->commands)

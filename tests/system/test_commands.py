@@ -235,3 +235,25 @@ def test_the_same_number_in_another_boot(box, bob):
     messages = said(story(box, request, "--journal-directory", directory))
     assert "mine" in messages and "not-mine" not in messages
     box.run("rm", "-r", directory)
+
+
+def test_very_many_sessions(box):
+    """As many as a batch of copies makes: each one's entries, in order, and not the one of a number between them."""
+    request, boot, machine = "7F3K-9QXM", "ab" * 16, "cd" * 16
+    number = int.from_bytes(bytes.fromhex(boot)[:8], "little") & (2**63 - 1)
+
+    def entry(time, **fields):
+        common = {"__REALTIME_TIMESTAMP": time, "__MONOTONIC_TIMESTAMP": time, "_BOOT_ID": boot, "_MACHINE_ID": machine}
+        return "".join(f"{name}={value}\n" for name, value in {**common, **fields}.items()) + "\n"
+
+    export = ""
+    for k in range(1, 101):
+        event = {"boot_id": number, "event": "opened", "request": request, "seq": k, "session": 2 * k, "time": 1000 * k}
+        text = json.dumps(event, sort_keys=True, separators=(",", ":"))
+        export += entry(1000 * k, **OURS, LOCKBOX_REQUEST=request, LOCKBOX_JSON=text, MESSAGE=f"{request}: Opened.")
+        export += entry(1000 * k + 1, _AUDIT_SESSION=2 * k, MESSAGE=f"of {2 * k}")
+        export += entry(1000 * k + 2, _AUDIT_SESSION=2 * k + 1, MESSAGE=f"of {2 * k + 1}")
+    directory = imported(box, "many", export)
+    lines = story(box, request, "--journal-directory", directory)
+    assert [line["message"] for line in lines] == [m for k in range(1, 101) for m in ("Opened.", f"of {2 * k}")]
+    box.run("rm", "-r", directory)

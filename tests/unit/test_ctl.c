@@ -618,6 +618,38 @@ static void test_verbs_of_later_versions(void **state)
            "lockboxctl: grand is no command; the commands that there are: lockboxctl --help\n");
 }
 
+/* --- events ------------------------------------------------------------------------------------------------------- */
+
+/* In a copy of another host's journal nobody can be asked, and there may be several hosts' logs. */
+static void test_events_of_a_copy(void **state)
+{
+    (void)state;
+    expect(RUN(NO_REPLIES, "events", "--journal-directory", "/tmp"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: with --journal-directory, of which request? lockboxctl events ID --journal-directory DIR; all of "
+           "them: journalctl -D DIR _SYSTEMD_UNIT=lockboxd.service _UID=0\n");
+    expect(RUN(NO_REPLIES, "events", "7F3K-9QXM", "--follow", "--journal-directory", "/tmp"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: with --journal-directory, neither --follow nor a number of events\n");
+    expect(RUN(NO_REPLIES, "events", "7F3K-9QXM", "--since", "-5", "--journal-directory", "/tmp"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: with --journal-directory, neither --follow nor a number of events\n");
+    expect(RUN(NO_REPLIES, "events", "7F3K-9QXM", "--journal-directory", "/nowhere/at/all"), LB_EXIT_FAILED, "", "",
+           "lockboxctl: /nowhere/at/all cannot be read: No such file or directory\n");
+}
+
+/* A directory without journals has no such request. */
+static void test_events_of_nothing(void **state)
+{
+    char directory[] = "/tmp/lockbox-test.XXXXXX";
+    RESULT r = { 0 };
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    r = RUN(NO_REPLIES, "events", "7f3k9qxm", "--journal-directory", directory);
+    assert_int_equal(r.status, LB_EXIT_NO_REQUEST);
+    assert_non_null(strstr(r.err, "there is no event of 7F3K-9QXM that lockboxd wrote"));
+    assert_string_equal(r.out, "");
+    rmdir(directory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -645,6 +677,8 @@ int main(void)
         cmocka_unit_test(test_run_shows_pieces),
         cmocka_unit_test(test_run_what_is_no_script),
         cmocka_unit_test(test_verbs_of_later_versions),
+        cmocka_unit_test(test_events_of_a_copy),
+        cmocka_unit_test(test_events_of_nothing),
     };
 
     char directory[] = "/tmp/lockbox-ctl-XXXXXX";
