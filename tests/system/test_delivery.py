@@ -3,7 +3,6 @@
 
 import contextlib
 import shutil
-import time
 
 import faults
 import pytest
@@ -13,7 +12,7 @@ from test_audit import export_journal, verify
 from test_faults import journal_stuck
 from test_restart import alive, leave_processes, rebooting, verify_chain  # noqa: F401  (rebooting is a fixture)
 
-ENDED_MAX = 2  # seconds from the word to the last process's end, on a busy machine
+ENDED_MAX = 2000  # ms from the word to the last process's end, on a busy machine
 JOURNALD = ["systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket"]
 KEPT = "var/log/journal"
 
@@ -32,14 +31,12 @@ def test_the_daemon_dies_before_it_could_send(box, bob):
     engineer = Engineer(box)
     request = engineer.enter(bob)
     pids = leave_processes(engineer)
-    box.status()
     with contextlib.ExitStack() as behind:
         with journal_stuck(box):
-            began = time.monotonic()
             bob.revoke(request)
             wait_for(lambda: not alive(box, pids), what="nothing to be left")
-            assert time.monotonic() - began < ENDED_MAX
             wait_for(lambda: show(box, request)["state"] == "revoked")
+            assert show(box, request)["end"]["ms"] < ENDED_MAX
             last = box.status()["events"]
             behind.enter_context(faults.dead(box))
         assert max(seqs(box)) < last
@@ -47,11 +44,12 @@ def test_the_daemon_dies_before_it_could_send(box, bob):
 
 
 def test_the_journal_is_killed_and_away(box, bob):
-    """Row 47: killed with a signal; and away with its sockets, which sd_journal_sendv takes for success."""
+    """Row 47: killed with a signal; and away with its socket, which sd_journal_sendv takes for success."""
     request = grant(box, bob)
     box.systemctl("kill", "--signal=KILL", JOURNALD[0])
     bob.ctl("ask", request, "who are you?")
     box.systemctl("stop", *JOURNALD)
+    box.run("rm", "/run/systemd/journal/socket")
     box.ctl("revoke", request)
     assert show(box, request)["state"] == "revoked"
     box.systemctl("start", *reversed(JOURNALD))
