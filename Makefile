@@ -85,6 +85,13 @@ $(OBJ)/lockboxd/interfaces.o: $(OBJ)/lockboxd/interfaces.c
 
 # --- tests -----------------------------------------------------------------------------------------------------------
 
+# What ssh-keygen loads as a security key: never with sanitizers, which it has not.
+sk_provider := $(BUILD)/tests/sk_provider.so
+$(sk_provider): tests/unit/sk_provider.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -std=gnu17 $(CFLAGS) $(WARNINGS) -shared -fPIC -o $@ $< -lcrypto
+
+$(BUILD)/tests/unit/test_signer: | $(sk_provider)
 $(BUILD)/tests/unit/test_pam_walk: daemon_l += -lpam
 $(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(daemon_o) $(policy_o) $(proto_o) $(filter-out %/main.o,$(ctl_o) $(inspect_o))
 	@mkdir -p $(@D)
@@ -117,7 +124,7 @@ stage = $(again) --silent install DESTDIR=build/stage prefix=/usr
 .PHONY: check-system
 check-system:
 	$(Q)tests/setup.sh test
-	$(Q)$(stage)
+	$(Q)$(stage) $(sk_provider)
 	$(Q)LOCKBOX_STAGED=1 tests/system/run.sh pytest -q -n $$((2 * $$(nproc))) --dist loadfile tests/system
 
 # What repeats too often for every day: each way in which something could outlive an access, twenty times.

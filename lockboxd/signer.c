@@ -23,7 +23,7 @@
 struct lb_signer {
     sd_event_source *io, *patience;
     int pidfd, output, errors;
-    bool late;
+    bool late, finding;
     lb_signer_done *done;
     void *userdata;
 };
@@ -64,8 +64,7 @@ static int memory_file(const char *bytes, size_t n)
     return -EIO;
 }
 
-/* A copy of a file that root alone can have written. */
-static int copy_trusted(const char *path)
+int lb_signer_copy(const char *path)
 {
     LB_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     LB_FREE char *bytes = NULL;
@@ -99,12 +98,12 @@ static int refuse_file(const char *path, int r, char **ret_error)
 
 /* --- its end ------------------------------------------------------------------------------------------------------ */
 
-static void read_output(int fd, char buf[static OUTPUT_MAX])
+static void read_output(int fd, char buf[static OUTPUT_MAX], const char *end)
 {
     ssize_t n = pread(fd, buf, OUTPUT_MAX - 1, 0);
 
     buf[n > 0 ? n : 0] = '\0';
-    buf[strcspn(buf, "\n")] = '\0';
+    buf[strcspn(buf, end)] = '\0';
 }
 
 /* 'Good "lockbox-consent" signature for bob with ED25519 key SHA256:…' → "ED25519 SHA256:…"; false for all else. */
@@ -121,6 +120,19 @@ static bool read_key(const char *line, char key[static OUTPUT_MAX])
     return true;
 }
 
+/* What it found, verified or whose it is. */
+static bool read_result(const struct lb_signer *s, char result[static OUTPUT_MAX])
+{
+    char line[OUTPUT_MAX];
+
+    if (!s->finding) {
+        read_output(s->output, line, "\n");
+        return read_key(line, result);
+    }
+    read_output(s->output, result, "");
+    return *result;
+}
+
 /* What ssh-keygen says, without the names of our copies. */
 static const char *reason_of(const struct lb_signer *s, char buf[static OUTPUT_MAX])
 {
@@ -128,7 +140,7 @@ static const char *reason_of(const struct lb_signer *s, char buf[static OUTPUT_M
 
     if (s->late)
         return "ssh-keygen did not answer in time";
-    read_output(s->errors, buf);
+    read_output(s->errors, buf, "\n");
     colon = strncmp(buf, "/proc/self/fd/", strlen("/proc/self/fd/")) == 0 ? strstr(buf, ": ") : NULL;
     return colon ? colon + 2 : *buf ? buf : "no key of that name made it, or the key is revoked";
 }
@@ -136,7 +148,7 @@ static const char *reason_of(const struct lb_signer *s, char buf[static OUTPUT_M
 static int on_exit_of(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
     struct lb_signer *s = userdata;
-    char line[OUTPUT_MAX], key[OUTPUT_MAX];
+    char text[OUTPUT_MAX];
     siginfo_t info = { 0 };
 
     (void)source;
@@ -147,11 +159,10 @@ static int on_exit_of(sd_event_source *source, int fd, uint32_t revents, void *u
     s->pidfd = -1;
     s->io = sd_event_source_disable_unref(s->io);
     s->patience = sd_event_source_disable_unref(s->patience);
-    read_output(s->output, line);
-    if (!s->late && info.si_code == CLD_EXITED && info.si_status == 0 && read_key(line, key))
-        s->done(s->userdata, key, NULL);
+    if (!s->late && info.si_code == CLD_EXITED && info.si_status == 0 && read_result(s, text))
+        s->done(s->userdata, text, NULL);
     else
-        s->done(s->userdata, NULL, reason_of(s, line));
+        s->done(s->userdata, NULL, reason_of(s, text));
     return 0;
 }
 
@@ -184,13 +195,13 @@ static void close_inputs(const struct inputs *in)
 
 static int open_inputs(const struct lb_signer_call *call, struct inputs *in, char **ret_error)
 {
-    in->signers = copy_trusted(call->signers);
+    in->signers = lb_signer_copy(call->signers);
     if (in->signers < 0)
         return refuse_file(call->signers, in->signers, ret_error);
-    in->revoked = copy_trusted(call->revoked);
+    in->revoked = call->principal ? lb_signer_copy(call->revoked) : -ENOENT;
     if (in->revoked < 0 && in->revoked != -ENOENT)
         return refuse_file(call->revoked, in->revoked, ret_error);
-    in->text = memory_file(call->text, strlen(call->text));
+    in->text = call->principal ? memory_file(call->text, strlen(call->text)) : memory_file("", 0);
     in->signature = memory_file(call->signature, strlen(call->signature));
     return in->text < 0 ? in->text : in->signature < 0 ? in->signature : 0;
 }
@@ -199,9 +210,11 @@ static int open_inputs(const struct lb_signer_call *call, struct inputs *in, cha
 static int spawn(struct lb_signer *s, const struct inputs *in, const char *principal, pid_t *ret)
 {
     char signers[32], signature[32], revoked[32];
-    char *argv[] = { (char *)"ssh-keygen", (char *)"-Y", (char *)"verify", (char *)"-n", (char *)LB_SIGNER_NAMESPACE,
-                     (char *)"-f", signers, (char *)"-I", (char *)principal, (char *)"-s", signature,
-                     in->revoked >= 0 ? (char *)"-r" : NULL, revoked, NULL };
+    char *verify[] = { (char *)"ssh-keygen", (char *)"-Y", (char *)"verify", (char *)"-n", (char *)LB_SIGNER_NAMESPACE,
+                       (char *)"-f", signers, (char *)"-I", (char *)principal, (char *)"-s", signature,
+                       in->revoked >= 0 ? (char *)"-r" : NULL, revoked, NULL };
+    char *find[] = { verify[0], verify[1], (char *)"find-principals", (char *)"-f", signers, (char *)"-s", signature,
+                     NULL };
     char *environment[] = { (char *)"PATH=/usr/bin:/bin", (char *)"LC_ALL=C", NULL };
     const int kept[] = { in->signers, in->signature, in->revoked };
     posix_spawn_file_actions_t files;
@@ -224,20 +237,21 @@ static int spawn(struct lb_signer *s, const struct inputs *in, const char *princ
         posix_spawn_file_actions_adddup2(&files, s->errors, STDERR_FILENO);
     for (size_t i = 0; i < LB_ELEMENTS(kept); i++) /* onto itself: it stays open there */
         r |= kept[i] >= 0 ? posix_spawn_file_actions_adddup2(&files, kept[i], kept[i]) : 0;
-    r = r ? ENOMEM : posix_spawn(ret, PROGRAM, &files, &attr, argv, environment);
+    r = r ? ENOMEM : posix_spawn(ret, PROGRAM, &files, &attr, principal ? verify : find, environment);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attr);
     return -r;
 }
 
-static int start(struct lb_signer *s, sd_event *event, const struct inputs *in, const char *principal)
+static int start(struct lb_signer *s, sd_event *event, const struct inputs *in, const struct lb_signer_call *call)
 {
+    uint64_t patience = (uint64_t)(call->patience ? call->patience : PATIENCE);
     pid_t pid = 0;
     int r;
 
     s->output = memory_file("", 0);
     s->errors = memory_file("", 0);
-    r = s->output < 0 ? s->output : s->errors < 0 ? s->errors : spawn(s, in, principal, &pid);
+    r = s->output < 0 ? s->output : s->errors < 0 ? s->errors : spawn(s, in, call->principal, &pid);
     if (r < 0)
         return r;
     s->pidfd = pidfd_open(pid, 0);
@@ -249,7 +263,7 @@ static int start(struct lb_signer *s, sd_event *event, const struct inputs *in, 
     }
     r = sd_event_add_io(event, &s->io, s->pidfd, EPOLLIN, on_exit_of, s);
     if (r >= 0)
-        r = sd_event_add_time_relative(event, &s->patience, CLOCK_BOOTTIME, PATIENCE, 0, on_patience, s);
+        r = sd_event_add_time_relative(event, &s->patience, CLOCK_BOOTTIME, patience, 0, on_patience, s);
     return r;
 }
 
@@ -263,10 +277,11 @@ int lb_signer_new(sd_event *event, const struct lb_signer_call *call, lb_signer_
 
     if (!s)
         return -ENOMEM;
-    *s = (struct lb_signer){ .pidfd = -1, .output = -1, .errors = -1, .done = done, .userdata = userdata };
+    *s = (struct lb_signer){ .pidfd = -1, .output = -1, .errors = -1, .finding = !call->principal,
+                              .done = done, .userdata = userdata };
     r = open_inputs(call, &in, &error);
     if (r >= 0)
-        r = start(s, event, &in, call->principal);
+        r = start(s, event, &in, call);
     close_inputs(&in);
     if (r < 0 && !error && asprintf(&error, PROGRAM " cannot be run: %s", strerror(-r)) < 0)
         error = NULL;

@@ -59,13 +59,14 @@ only doctor "$inspect|lockboxd/ctl/table\.h|lockboxd/(policy_files|people|read_t
 never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch] lockboxd/inspect/doctor/*.[ch]
 
 # What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
-for room in store journal systemd footprint freezer reaper sessions terminals people signer scripts output report; do
+for room in store journal systemd footprint freezer reaper sessions terminals people signer signers scripts output report; do
     [ -e "lockboxd/$room.c" ] || continue
     more=
     case $room in
     store) more='|fold|peek' ;; # the shapes in which a verifier takes what is there
     journal) more='|store' ;;
     freezer) more='|footprint' ;;
+    signers) more='|signer' ;;
     reaper) more='|footprint|freezer' ;;
     esac
     only "$room" "(policy|lockboxd/proto)/.*|lockboxd/($room|chain|proc|clock|log$more)\\.h" "lockboxd/$room".[ch]

@@ -2,8 +2,9 @@
 /* Signatures by the real ssh-keygen: whose is good, and everything else that is not; and how many a minute. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
-#include <spawn.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,38 +16,23 @@
 
 #include "lockboxd/pace.h"
 #include "lockboxd/signer.h"
+#include "lockboxd/signers.h"
 #include "policy/base.h"
 #include "policy/deadline.h"
 #include "tests/unit/directory.h"
+#include "tests/unit/keygen.h"
 
 #define TEXT "Lockbox consent, version 1\nDecision: approve\n"
 
 struct fixture {
     char directory[64], signers[128], revoked[128], text[128];
     char *public[2]; /* of the keys 0 and 1 */
+    const char *principal; /* NULL: whose key it is */
+    int64_t patience;
     sd_event *event;
     char *key, *problem;
     bool done;
 };
-
-extern char **environ;
-
-static void run(const char *first, ...)
-{
-    char *argv[16] = { (char *)first };
-    size_t n = 1;
-    int status;
-    pid_t pid;
-    va_list args;
-
-    va_start(args, first);
-    while (n < LB_ELEMENTS(argv) && (argv[n] = va_arg(args, char *)))
-        n++;
-    va_end(args);
-    assert_int_equal(posix_spawnp(&pid, first, NULL, NULL, argv, environ), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
 
 static char *path_of(const struct fixture *f, const char *name)
 {
@@ -56,29 +42,24 @@ static char *path_of(const struct fixture *f, const char *name)
     return path;
 }
 
-static char *read_text(const char *path)
+/* The security key in software, where it was built: beside this program's directory. */
+static void plug_in(void)
 {
-    char *text = calloc(1, 8192);
-    FILE *file = fopen(path, "r");
+    char self[PATH_MAX] = "";
+    LB_FREE char *provider = NULL;
 
-    assert_non_null(file);
-    assert_true(fread(text, 1, 8191, file) > 0);
-    fclose(file);
-    return text;
-}
-
-static void write_text(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "w");
-
-    assert_non_null(file);
-    fputs(text, file);
-    assert_int_equal(fclose(file), 0);
+    assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+    for (int i = 0; i < 2; i++)
+        *strrchr(self, '/') = '\0';
+    assert_true(asprintf(&provider, "%s/sk_provider.so", self) > 0);
+    setenv("SSH_SK_PROVIDER", provider, 1);
 }
 
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
+
+    plug_in();
 
     strcpy(f->directory, "/tmp/lockbox-signer-XXXXXX");
     assert_non_null(mkdtemp(f->directory));
@@ -93,8 +74,19 @@ static int setup(void **state)
         f->public[i] = read_text(public);
     }
     assert_true(sd_event_new(&f->event) >= 0);
+    f->principal = "bob";
     *state = f;
     return 0;
+}
+
+/* One more key, of a kind that ssh-keygen makes; its public half, owned. */
+static char *make_key(const struct fixture *f, const char *name, const char *kind)
+{
+    LB_FREE char *path = path_of(f, name), *public = NULL;
+
+    run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", path, NULL);
+    assert_true(asprintf(&public, "%s.pub", path) > 0);
+    return read_text(public);
 }
 
 static int teardown(void **state)
@@ -142,7 +134,7 @@ static void on_done(void *userdata, const char *key, const char *problem)
 /* "" if it is bob's signature, else the problem. Borrowed. */
 static const char *verify(struct fixture *f, const char *text, const char *signature)
 {
-    const struct lb_signer_call call = { f->signers, f->revoked, "bob", text, signature };
+    const struct lb_signer_call call = { f->signers, f->revoked, f->principal, text, signature, f->patience };
     struct lb_signer *s = NULL;
     LB_FREE char *error = NULL;
 
@@ -176,6 +168,145 @@ static void test_good(void **state)
     trust(f, "bob,carol", 1);
     assert_string_equal(verify(f, TEXT, one), "");
     assert_int_equal(strncmp(f->key, "ECDSA SHA256:", 13), 0);
+}
+
+static void trust_line(const struct fixture *f, const char *options, const char *public)
+{
+    LB_FREE char *line = NULL;
+
+    assert_true(asprintf(&line, "%s %s", options, public) > 0);
+    write_text(f->signers, line);
+    assert_int_equal(chmod(f->signers, 0644), 0);
+}
+
+/* The kinds of keys that a customer may have, those of a security key (in software) among them; and how long each is in
+ * one line, as a prompt would have to take it. */
+static void test_kinds(void **state)
+{
+    static const struct { const char *kind, *signer; size_t least, most; } kinds[] = {
+        { "ed25519", "ED25519 SHA256:", 248, 248 }, { "ecdsa", "ECDSA SHA256:", 336, 344 },
+        { "ed25519-sk", "ED25519-SK SHA256:", 304, 304 }, { "ecdsa-sk", "ECDSA-SK SHA256:", 392, 400 },
+        { "rsa", "RSA SHA256:", 1152, 1152 },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < LB_ELEMENTS(kinds); i++) {
+        LB_FREE char *public = make_key(f, kinds[i].kind, kinds[i].kind), *signature = NULL;
+        size_t length = 0;
+
+        signature = sign(f, kinds[i].kind, "lockbox-consent");
+        trust_line(f, "bob", public);
+        assert_string_equal(verify(f, TEXT, signature), "");
+        assert_int_equal(strncmp(f->key, kinds[i].signer, strlen(kinds[i].signer)), 0);
+        assert_has(verify(f, TEXT "x", signature), "incorrect signature");
+        for (const char *line = strchr(signature, '\n') + 1; *line != '-'; line = strchr(line, '\n') + 1)
+            length += strcspn(line, "\n");
+        assert_in_range(length, kinds[i].least, kinds[i].most);
+    }
+}
+
+/* A certificate's principal counts where the file trusts its authority for that name, and not else. */
+static void test_certificate(void **state)
+{
+    struct fixture *f = *state;
+    LB_FREE char *authority = path_of(f, "one"), *public = path_of(f, "zero.pub"), *path = path_of(f, "zero-cert.pub");
+    LB_FREE char *text = path_of(f, "text.sig"), *signature = NULL;
+
+    run("ssh-keygen", "-q", "-s", authority, "-I", "id", "-n", "bob", "-V", "-1h:+1h", public, NULL);
+    run("ssh-keygen", "-q", "-Y", "sign", "-n", "lockbox-consent", "-f", path, f->text, NULL);
+    signature = read_text(text);
+    trust_line(f, "bob,carol cert-authority", f->public[1]);
+    assert_string_equal(verify(f, TEXT, signature), "");
+    assert_int_equal(strncmp(f->key, "ED25519-CERT SHA256:", 20), 0);
+    f->principal = "carol";
+    assert_true(*verify(f, TEXT, signature));
+    f->principal = "bob";
+    trust_line(f, "bob", f->public[1]);
+    assert_true(*verify(f, TEXT, signature));
+    trust_line(f, "bob cert-authority", f->public[0]);
+    assert_true(*verify(f, TEXT, signature));
+}
+
+/* Whose key it is, as the file says it, whatever the text. */
+static void test_whose(void **state)
+{
+    struct fixture *f = *state;
+    LB_FREE char *signature = sign(f, "zero", "lockbox-consent"), *another = sign(f, "one", "lockbox-consent");
+
+    f->principal = NULL;
+    trust(f, "bob,c*", 0);
+    assert_string_equal(verify(f, NULL, signature), "");
+    assert_true(lb_signers_mean(f->key, "bob") && lb_signers_mean(f->key, "carol"));
+    assert_false(lb_signers_mean(f->key, "dora"));
+    assert_has(verify(f, NULL, another), "rincipal");
+    assert_true(*verify(f, NULL, "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"));
+}
+
+static void test_names(void **state)
+{
+    struct fixture *f = *state;
+    LB_FREE char *names = NULL;
+
+    assert_null(lb_signers_read(f->signers));
+    assert_null(lb_signers_read(NULL));
+    write_text(f->signers, "# bob ssh-ed25519 AAAA\n\n  bob,!bobby namespaces=\"x\" ssh-ed25519 AAAA\n"
+                           "\"carol,d*\" ssh-ed25519 AAAA\n");
+    chmod(f->signers, 0644);
+    names = lb_signers_read(f->signers);
+    assert_string_equal(names, "bob,!bobby\ncarol,d*\n");
+    assert_true(lb_signers_mean(names, "bob") && lb_signers_mean(names, "carol") && lb_signers_mean(names, "dora"));
+    assert_false(lb_signers_mean(names, "bobby") || lb_signers_mean(names, "carolus") || lb_signers_mean(names, ""));
+    assert_false(lb_signers_mean("b*,!bob\n", "bob") || lb_signers_mean("", "bob") || lb_signers_mean(",\n", "bob"));
+    chmod(f->signers, 0666); /* what anybody can write names nobody */
+    assert_null(lb_signers_read(f->signers));
+}
+
+static pid_t find_child(void)
+{
+    LB_FREE char *path = NULL;
+    FILE *file;
+    int pid = 0;
+
+    assert_true(asprintf(&path, "/proc/self/task/%d/children", (int)getpid()) > 0);
+    file = fopen(path, "r");
+    assert_true(file && fscanf(file, "%d", &pid) == 1);
+    fclose(file);
+    return pid;
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    (void)source;
+    (void)usec;
+    ++*(int *)userdata;
+    return 0;
+}
+
+/* A ssh-keygen that does not go on is ended when its time is over; the loop has not waited for it. */
+static void test_hanging(void **state)
+{
+    struct fixture *f = *state;
+    LB_FREE char *signature = sign(f, "zero", "lockbox-consent"), *error = NULL;
+    const struct lb_signer_call call = { f->signers, f->revoked, "bob", TEXT, signature, LB_USEC_PER_SEC / 5 };
+    struct lb_signer *s = NULL;
+    sd_event_source *tick = NULL;
+    int ticks = 0;
+    pid_t child;
+
+    trust(f, "bob", 0);
+    assert_int_equal(lb_signer_new(f->event, &call, on_done, f, &s, &error), 0);
+    child = find_child();
+    assert_int_equal(kill(child, SIGSTOP), 0);
+    assert_true(sd_event_add_time_relative(f->event, &tick, CLOCK_MONOTONIC, 1000, 1, on_tick, &ticks) >= 0);
+    while (!f->done)
+        assert_true(sd_event_run(f->event, 20 * LB_USEC_PER_SEC) > 0);
+    assert_int_equal(ticks, 1);
+    assert_null(f->key);
+    assert_has(f->problem, "did not answer in time");
+    assert_int_equal(kill(child, 0), -1);
+    assert_int_equal(errno, ESRCH);
+    lb_signer_free(s);
+    sd_event_source_unref(tick);
 }
 
 static void test_another_text(void **state)
@@ -311,6 +442,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_good, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_certificate, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_whose, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hanging, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_namespace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_principal, setup, teardown),
