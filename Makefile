@@ -42,7 +42,7 @@ pam_o    := $(call objects,pam_lockbox/*.c) $(OBJ)/policy/fields.o $(OBJ)/lockbo
             $(OBJ)/lockboxd/proto/varlink.o $(OBJ)/lockboxd/proto/client.o
 
 jansson  := -ljansson
-daemon_l := -lsystemd -lsqlite3 -lcrypto $(jansson)
+daemon_l := -lsystemd -lsqlite3 -lcrypto -lqrencode $(jansson)
 
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 benches    := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
@@ -60,8 +60,8 @@ $(BUILD)/lockboxd: $(OBJ)/lockboxd/main.o $(daemon_o) $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l)
 
 $(BUILD)/lockboxctl: $(ctl_o) $(OBJ)/lockboxd/policy_files.o $(OBJ)/lockboxd/people.o $(OBJ)/lockboxd/read_text.o \
-                     $(addprefix $(OBJ)/lockboxd/,chain.o peek.o verify.o fold.o entries.o store.o) $(policy_o) $(proto_o)
-	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lsystemd -lsqlite3 -lcrypto $(jansson)
+                     $(addprefix $(OBJ)/lockboxd/,chain.o peek.o verify.o fold.o entries.o store.o pasted.o qr.o) $(policy_o) $(proto_o)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lsystemd -lsqlite3 -lcrypto -lqrencode $(jansson)
 
 $(BUILD)/lockbox-inspect: $(inspect_o) $(addprefix $(OBJ)/lockboxd/,chain.o policy_files.o people.o read_text.o ctl/table.o ctl/human.o) \
                           $(policy_o) $(proto_o)

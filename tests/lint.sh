@@ -49,7 +49,7 @@ never proto 'systemd/|sqlite3|curl/|syslog|security/|openssl/' lockboxd/proto/*.
 only pam_lockbox '(pam_lockbox|policy|lockboxd/proto)/.*' pam_lockbox/*.[ch]
 never pam_lockbox 'systemd/|sqlite3|curl/|openssl/|pthread|signal' pam_lockbox/*.[ch]
 
-only ctl '(policy|lockboxd/proto|lockboxd/ctl)/.*|lockboxd/(policy_files|people|peek|verify|entries|fold|store)\.h' lockboxd/ctl/*.[ch]
+only ctl '(policy|lockboxd/proto|lockboxd/ctl)/.*|lockboxd/(policy_files|people|peek|verify|entries|fold|store|pasted|qr)\.h' lockboxd/ctl/*.[ch]
 # shellcheck disable=SC2046
 never ctl 'systemd/|sqlite3|curl/|security/' $(ls lockboxd/ctl/*.[ch] | grep -v '/reader\.c$')
 
@@ -59,7 +59,7 @@ only doctor "$inspect|lockboxd/ctl/table\.h|lockboxd/(policy_files|people|read_t
 never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch] lockboxd/inspect/doctor/*.[ch]
 
 # What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
-for room in store journal systemd footprint freezer reaper sessions terminals people signer signers scripts output report; do
+for room in store journal systemd footprint freezer reaper sessions terminals people signer signers scripts output report qr pasted; do
     [ -e "lockboxd/$room.c" ] || continue
     more=
     case $room in
@@ -94,6 +94,7 @@ home sqlite3 'lockboxd/store\.c'
 home openssl/ 'lockboxd/chain\.c|lockboxd/output\.c|policy/identity\.c|lockboxd/inspect/keys\.c'
 home systemd/sd-journal 'lockboxd/journal\.c|lockboxd/ctl/reader\.c'
 home systemd/sd-bus 'lockboxd/systemd\.c'
+home qrencode 'lockboxd/qr\.c'
 home curl/ 'lockboxd/courier/.*'
 
 # --- text -------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ static const struct lb_verb verbs[] = {
     { "deny", "[ID]", "do not let the engineer in", verb_deny, ACT | BIT(SIGN) | BIT(APPROVER), 1,
       .states = "review pending" },
     { "statement", "[ID]", "the text to sign for a decision", verb_statement,
-      ACT | BIT(DECISION) | BIT(APPROVER) | BIT(FOR) | BIT(FROM), 1, .needs = BIT(DECISION), .states = "review pending" },
+      ACT | BIT(DECISION) | BIT(APPROVER) | BIT(FOR) | BIT(FROM) | BIT(QR), 1, .needs = BIT(DECISION), .states = "review pending" },
     { "submit", "[FILE [SIGNATURE]]", "hand a signed statement in; without FILE from standard input", verb_submit,
       BIT(JSON), 2 },
     { "ask", "[ID] TEXT", "say something to the engineer", verb_ask, BIT(JSON), 2, .text = true, .states = TALKING },

@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 
 #include "lockboxd/ctl/ctl.h"
+#include "lockboxd/pasted.h"
+#include "lockboxd/qr.h"
 
 #define NAMESPACE "lockbox-consent"
 #define ARMOUR "-----BEGIN SSH SIGNATURE-----"
@@ -155,6 +157,24 @@ int lb_sign_decision(struct lb_ctl *ctl, const char *decision)
 
 /* --- the verbs ---------------------------------------------------------------------------------------------------- */
 
+/* A camera takes it off the screen. What does not fit is left out, and said. */
+static int show_code(const struct lb_ctl *ctl, const char *text)
+{
+    LB_FREE char *code = NULL;
+    size_t columns = 0;
+    int r = lb_qr_draw(text, &code, &columns);
+
+    if (r < 0)
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "no QR code: %s", r == -EFBIG ? "the text is too long" : strerror(-r));
+    if (!ctl->out.utf8)
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "no QR code: this terminal's locale is not UTF-8");
+    if (columns > ctl->out.width)
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "no QR code: it takes %zu columns, and the terminal has %u", columns,
+                           ctl->out.width);
+    fputs(code, ctl->out.out);
+    return LB_EXIT_DONE;
+}
+
 /* The bytes are what is signed; a terminal gets them made safe, and with what to do with them. */
 int verb_statement(struct lb_ctl *ctl)
 {
@@ -164,6 +184,8 @@ int verb_statement(struct lb_ctl *ctl)
 
     if (!lb_show_is_one_of(decision, "approve deny"))
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--decision %s: a decision is approve or deny", decision);
+    if (ctl->options[LB_OPTION_QR] && !ctl->out.width)
+        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--qr: a QR code is for a terminal");
     r = fetch(ctl, decision, &text);
     if (r != LB_EXIT_DONE)
         return r;
@@ -173,25 +195,55 @@ int verb_statement(struct lb_ctl *ctl)
         lb_ctl_print_json(ctl, object);
     } else if (ctl->out.width) {
         lb_terminal_write_lines(&ctl->out, "", "", text);
+        if (ctl->options[LB_OPTION_QR])
+            r = show_code(ctl, text);
         lb_ctl_fail(ctl, 0, "write it into a file (> FILE), sign that (ssh-keygen -Y sign -n " NAMESPACE " -f KEY "
                             "FILE) and hand it in: lockboxctl submit FILE");
     } else {
         fputs(text, ctl->out.out);
     }
-    return LB_EXIT_DONE;
+    return r;
 }
 
-/* Cuts off the signature that stands behind the text, and returns it (owned); NULL: there is none. */
+/* Where a line of the text begins in this way; NULL: none does. */
+static char *find_line(char *text, const char *begin)
+{
+    size_t n = strlen(begin);
+
+    while (text && strncmp(text, begin, n) != 0) {
+        text = strchr(text, '\n');
+        text += text ? 1 : 0;
+    }
+    return text;
+}
+
+/* Cuts off the signature that stands behind the text, armoured or in one line, and returns it (owned); NULL: there is
+ * none. */
 static char *split(char *text)
 {
-    char *armour = strncmp(text, ARMOUR, strlen(ARMOUR)) == 0 ? text : strstr(text, "\n" ARMOUR);
-    char *signature = NULL;
+    char *begin = find_line(text, ARMOUR), *signature = NULL;
 
-    if (armour && armour != text)
-        armour++;
-    if (armour && (signature = strdup(armour)))
-        *armour = '\0';
+    begin = begin ? begin : find_line(text, LB_PASTED_MAGIC);
+    if (begin && (signature = strdup(begin)))
+        *begin = '\0';
     return signature;
+}
+
+/* In one line, as a prompt takes it, the armour is missing. -ENOMEM. */
+static int put_armour(char **signature)
+{
+    size_t n = strcspn(*signature, " \t\r\n");
+    char *armoured;
+
+    if (strncmp(*signature, LB_PASTED_MAGIC, strlen(LB_PASTED_MAGIC)) != 0)
+        return 0;
+    (*signature)[n] = '\0';
+    armoured = lb_pasted_armour(*signature);
+    if (!armoured)
+        return -ENOMEM;
+    free(*signature);
+    *signature = armoured;
+    return 0;
 }
 
 int verb_submit(struct lb_ctl *ctl)
@@ -211,5 +263,7 @@ int verb_submit(struct lb_ctl *ctl)
         r = lb_ctl_fail(ctl, LB_EXIT_FAILED, "out of memory");
     if (r == LB_EXIT_DONE && !signature)
         r = read_file(ctl, beside ? beside : path, &signature);
+    if (r == LB_EXIT_DONE && put_armour(&signature) < 0)
+        r = lb_ctl_fail(ctl, LB_EXIT_FAILED, "out of memory");
     return r == LB_EXIT_DONE ? submit(ctl, text, signature) : r;
 }

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #include "lockboxd/ctl/ctl.h"
+#include "lockboxd/qr.h"
 #include "policy/deadline.h"
 
 #define NOW (INT64_C(1714752000) * LB_USEC_PER_SEC) /* 2024-05-03 16:00 UTC */
@@ -310,6 +311,30 @@ static void test_statement(void **state)
            "lockboxctl: a decision in the name of --approver is signed: --sign KEY\n");
 }
 
+/* The code comes behind the text, where the terminal has the columns and the locale for it. */
+static void test_statement_as_code(void **state)
+{
+    static const char asked[] = "Statement {\"decision\":\"deny\",\"id\":\"7F3K-9QXM\"}\n";
+    static const char hint[] =
+        "lockboxctl: write it into a file (> FILE), sign that (ssh-keygen -Y sign -n lockbox-consent -f KEY FILE) and hand it "
+        "in: lockboxctl submit FILE\n";
+    const char **argv = ARGV("statement", "7f3k9qxm", "--decision", "deny", "--qr");
+    LB_FREE char *narrow = NULL;
+    LB_FREE char *code = NULL, *shown = NULL;
+    size_t columns = 0;
+
+    (void)state;
+    assert_int_equal(lb_qr_draw("Lockbox consent, version 1\nDecision: deny\n", &code, &columns), 0);
+    assert_int_equal(columns, 37);
+    assert_true(asprintf(&shown, "Lockbox consent, version 1\nDecision: deny\n%s", code) > 0);
+    assert_true(asprintf(&narrow, "lockboxctl: no QR code: it takes 37 columns, and the terminal has 36\n%s", hint) > 0);
+    expect(run_wide(37, REPLIES(STATEMENT), argv), LB_EXIT_DONE, asked, shown, hint);
+    expect(run_wide(36, REPLIES(STATEMENT), argv), LB_EXIT_FAILED, asked, "Lockbox consent, version 1\nDecision: deny\n",
+           narrow);
+    expect(RUN(NO_REPLIES, "statement", "7f3k9qxm", "--decision", "deny", "--qr"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: --qr: a QR code is for a terminal\n");
+}
+
 static void write_file(const char *path, const char *text)
 {
     FILE *f = fopen(path, "w");
@@ -324,6 +349,8 @@ static void test_submit(void **state)
 {
     static const char asked[] =
         "Submit {\"signature\":\"-----BEGIN SSH SIGNATURE-----\\nAAAA\\n\",\"statement\":\"text\\n\"}\n";
+    static const char line[] = "Submit {\"signature\":\"-----BEGIN SSH SIGNATURE-----\\nU1NIU0lHAAAA\\n"
+                               "-----END SSH SIGNATURE-----\\n\",\"statement\":\"text\\n\"}\n";
     static const char armour[] = "-----BEGIN SSH SIGNATURE-----\nAAAA\n";
     char both[] = "/tmp/lockbox-both.XXXXXX", text[] = "/tmp/lockbox-text.XXXXXX", beside[64];
     LB_FREE char *missing = NULL;
@@ -345,6 +372,13 @@ static void test_submit(void **state)
                        "\"state\":\"denied\",\"engineer\":\"alice\",\"account\":\"eng\",\"host\":\"box\","
                        "\"approvals\":[{\"decision\":\"deny\"}]}}}"), "submit", text), LB_EXIT_DONE, asked,
            "Denied 7F3K-9QXM: alice on eng@box.\n", "lockboxctl: shorter\n");
+    /* in one line, as a prompt takes it */
+    write_file(both, "text\nU1NIU0lHAAAA\r\n");
+    expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\"}}"), "submit", both), LB_EXIT_DONE, line,
+           "The decision about 7F3K-9QXM was taken.\n", "");
+    write_file(beside, "U1NIU0lHAAAA");
+    expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\"}}"), "submit", text), LB_EXIT_DONE, line,
+           "The decision about 7F3K-9QXM was taken.\n", "");
     unlink(both);
     unlink(text);
     unlink(beside);
@@ -662,6 +696,7 @@ int main(void)
         cmocka_unit_test(test_grant_needs_who_and_why),
         cmocka_unit_test(test_acknowledge),
         cmocka_unit_test(test_statement),
+        cmocka_unit_test(test_statement_as_code),
         cmocka_unit_test(test_submit),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_resume),
