@@ -55,6 +55,16 @@ void lb_answer_say(struct lb_answer *a, int verdict, const char *format, ...)
     va_end(args);
 }
 
+void lb_answer_add(struct lb_answer *a, const char *line)
+{
+    char *more = NULL;
+
+    if (asprintf(&more, "%s%s%s", a->message ? a->message : "", a->message ? "\n" : "", line) < 0)
+        return;
+    free(a->message);
+    a->message = more;
+}
+
 static void say_later(struct lb_answer *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void say_later(struct lb_answer *a, const char *format, ...)

@@ -29,6 +29,9 @@ void lb_answer_clear(struct lb_answer *a);
 /* Sets verdict and message (a printf format); out of memory leaves the message out. */
 void lb_answer_say(struct lb_answer *a, int verdict, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* One more line of the message; out of memory leaves it out. */
+void lb_answer_add(struct lb_answer *a, const char *line);
+
 /* Why nobody logs in to an access that is frozen: a sentence or two. */
 void lb_answer_paused(struct lb_answer *a, int verdict, const struct lb_request *r, const struct lb_time *now,
                       const char *hint);

@@ -8,6 +8,7 @@
 
 #include "lockboxd/consent.h"
 #include "lockboxd/log.h"
+#include "lockboxd/paste.h"
 #include "lockboxd/verbs.h"
 #include "policy/base.h"
 
@@ -33,6 +34,7 @@ static void conn_free(struct lb_conn *c)
     close(c->fd);
     lb_varlink_reader_clear(&c->reader);
     lb_consent_free(c->consent);
+    lb_paste_free(c->paste);
     free(c->words);
     free(c->out);
     free(c->follow_request);
@@ -46,6 +48,7 @@ static void conn_kill(struct lb_conn *c)
     lb_gate_unpark(&c->waiter);
     lb_output_leave(&c->watcher); /* what he watched goes on */
     c->consent = lb_consent_free(c->consent);
+    c->paste = lb_paste_free(c->paste);
     sd_event_source_set_enabled(c->io, SD_EVENT_OFF); /* a hang-up is reported whatever is asked for */
     sd_event_source_set_time_relative(c->idle, 0);
     sd_event_source_set_enabled(c->idle, SD_EVENT_ONESHOT);

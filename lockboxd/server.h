@@ -15,6 +15,9 @@
 enum lb_door { LB_DOOR_LOGIN = 1 << 0, LB_DOOR_CONTROL = 1 << 1 };
 
 struct lb_consent;
+struct lb_paste;
+
+#define LB_SUBMISSIONS 30 /* signatures a minute for one uid: each is a process of ssh-keygen's or two */
 
 struct lb_limits {
     int64_t connections; /* in all; as many again are kept for root */
@@ -28,7 +31,7 @@ struct lb_server {
     struct lb_limits limits;
     struct lb_conn *logins, *controls; /* by door: thousands may wait at the one, followers and others are at the other */
     size_t n_conns, n_others, n_waiting; /* n_others: not root's */
-    struct lb_pace submissions; /* signed statements handed in */
+    struct lb_pace submissions; /* signed statements handed in, and signatures pasted */
     struct { sd_event_source *source; int door; } listeners[4];
     size_t n_listeners;
 };
@@ -53,6 +56,9 @@ struct lb_conn {
     struct lb_waiter waiter;
     json_t *held;  /* the answer to Login.Open, until the host has been looked at */
     bool waiting;  /* counted in n_waiting: from "waiting" on until it hangs up */
+    struct lb_paste *paste; /* a signature that is being looked at */
+    int64_t seen;  /* … of the call with which it came */
+    bool pasting;  /* the last line was a piece of a signature */
     /* Access.Submit */
     struct lb_consent *consent;
     /* Access.Run */

@@ -418,7 +418,6 @@ static void verb_grant(struct lb_conn *c, void *parameters)
 
 /* --- signed consent ----------------------------------------------------------------------------------------------- */
 
-#define SUBMISSIONS 30 /* a minute for one uid: each is a process of ssh-keygen's */
 #define SIGNATURE_MAX (16 * 1024)
 
 struct consent {
@@ -506,7 +505,7 @@ static void verb_submit(struct lb_conn *c, void *parameters)
     LB_CLEANUP(lb_outcome_clear) struct lb_outcome outcome = { 0 };
     const struct submission *p = parameters;
 
-    if (!lb_pace_take(&c->server->submissions, c->peer.uid, lb_clock_now().boot, SUBMISSIONS)) {
+    if (!lb_pace_take(&c->server->submissions, c->peer.uid, lb_clock_now().boot, LB_SUBMISSIONS)) {
         lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason",
                                                          "too many signatures within a minute: try again in a minute"));
         return;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* org.lockbox.Login: what the PAM module asks. */
 #include <signal.h>
+#include <stdio.h>
 #include <sys/pidfd.h>
 
 #include "lockboxd/behind.h"
+#include "lockboxd/clock.h"
 #include "lockboxd/log.h"
 #include "lockboxd/login.h"
+#include "lockboxd/paste.h"
 #include "lockboxd/proc.h"
 #include "lockboxd/proto/json.h"
 #include "lockboxd/verbs.h"
@@ -32,13 +35,14 @@ static const struct lb_field open_fields[] = {
 
 struct wait {
     char *request, *text;
-    int64_t seen;
+    int64_t seen, columns;
 };
 
 static const struct lb_field wait_fields[] = {
     { "request", LB_FIELD_STRING, offsetof(struct wait, request), LB_FIELD_REQUIRED },
     { "text", LB_FIELD_STRING, offsetof(struct wait, text) },
     { "seen", LB_FIELD_INT, offsetof(struct wait, seen) },
+    { "columns", LB_FIELD_INT, offsetof(struct wait, columns) },
     { 0 },
 };
 
@@ -138,6 +142,96 @@ static void answer_closed(struct lb_conn *c, const char *id)
     lb_call_reply(c, pack(&a));
 }
 
+/* What there is to say to what was typed while the request waits. What has happened meanwhile is told next. */
+static void remark(struct lb_live *live, int64_t seen, struct lb_answer *a, const char *first, const char *rest)
+{
+    lb_login_look(live, a);
+    if (a->verdict != LB_ANSWER_WAITING)
+        return;
+    lb_answer_say(a, a->verdict, "%s%s", first, rest);
+    a->seen = seen;
+}
+
+/* The one yes was not the last one: it is told, and what is still waited for. */
+static void say_taken(struct lb_answer *a, const char *approver)
+{
+    LB_FREE char *now = LB_TAKE(a->message);
+
+    lb_answer_say(a, a->verdict, "The approval of %s is taken.\n%s", approver, now ? now : "");
+}
+
+static void say_refused(struct lb_live *live, int64_t seen, struct lb_answer *a, const struct lb_outcome *o,
+                        const char *approver)
+{
+    LB_FREE char *rest = NULL;
+
+    if (asprintf(&rest, "%s%s%s", o->reason ? o->reason : "out of memory", approver ? "\nThe text to sign: !sign " : "",
+                 approver ? approver : "") < 0)
+        rest = NULL;
+    remark(live, seen, a, "The signature is not taken: ", rest ? rest : "out of memory");
+}
+
+static void on_pasted(void *userdata, const char *request, const char *approver, struct lb_outcome *o)
+{
+    LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
+    struct lb_conn *c = userdata;
+    struct lb_live *live = lb_gate_find(c->server->gate, request);
+
+    if (live && o->refusal)
+        say_refused(live, c->seen, &a, o, approver);
+    else if (live)
+        lb_login_look(live, &a);
+    if (live && !o->refusal && a.verdict == LB_ANSWER_WAITING)
+        say_taken(&a, approver);
+    if (live)
+        lb_call_reply(c, pack(&a));
+    else
+        answer_closed(c, request);
+    c->paste = lb_paste_free(c->paste);
+}
+
+/* True if the answer comes later. */
+static bool take_signature(struct lb_conn *c, struct lb_live *live, const struct lb_pasted *pasted, struct lb_answer *a)
+{
+    LB_CLEANUP(lb_outcome_clear) struct lb_outcome o = { 0 };
+
+    if (!lb_pace_take(&c->server->submissions, live->request->uid, lb_clock_now().boot, LB_SUBMISSIONS)) {
+        remark(live, c->seen, a, "Too many signatures within a minute: ", "try again in a minute.");
+        return false;
+    }
+    lb_paste_take(live, &c->peer, pasted, on_pasted, c, &o, &c->paste);
+    if (o.refusal)
+        say_refused(live, c->seen, a, &o, NULL);
+    return !o.refusal;
+}
+
+/* 0 and the answer, 1 if it comes later, or -errno. */
+static int hear(struct lb_conn *c, struct lb_live *live, const struct wait *w, struct lb_answer *a)
+{
+    LB_CLEANUP(lb_pasted_clear) struct lb_pasted pasted = { 0 };
+    int r = lb_pasted_parse(w->text, c->pasting, &pasted);
+
+    if (r < 0)
+        return r;
+    c->pasting = pasted.piece;
+    c->seen = w->seen;
+    switch (pasted.kind) {
+    case LB_PASTED_SIGNATURE:
+        return take_signature(c, live, &pasted, a);
+    case LB_PASTED_WRONG:
+        remark(live, w->seen, a, pasted.problem, "");
+        return 0;
+    case LB_PASTED_SIGN:
+    case LB_PASTED_QR:
+        remark(live, w->seen, a, "", "");
+        if (a->verdict == LB_ANSWER_WAITING)
+            lb_paste_show(live, &pasted, w->columns, a);
+        return 0;
+    default:
+        return lb_login_say(live, w->text, a);
+    }
+}
+
 static void verb_wait(struct lb_conn *c, void *parameters)
 {
     LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
@@ -149,13 +243,15 @@ static void verb_wait(struct lb_conn *c, void *parameters)
 
     if (live && p->text && *p->text) {
         changed = true;
-        r = lb_login_say(live, p->text, &a);
+        r = hear(c, live, p, &a);
     } else if (live) {
         lb_login_look(live, &a);
         changed = live->changed > p->seen;
     }
     if (r < 0)
         unavailable(c, r);
+    else if (r > 0) /* a signature is being looked at */
+        return;
     else if (!live)
         answer_closed(c, id ? id : "");
     else if (changed || a.verdict != LB_ANSWER_WAITING)

@@ -108,9 +108,12 @@ static bool ask(struct conversation *c)
 static enum lb_outcome wait_on(struct conversation *c, const char *text)
 {
     int64_t left = c->until - now_ms();
+    int columns = lb_login_columns(c->pamh);
     json_t *parameters =
         json_pack("{s:s, s:s, s:I}", "request", c->reply->request, "text", text, "seen", (json_int_t)c->reply->seen);
 
+    if (parameters && columns > 0)
+        json_object_set_new(parameters, "columns", json_integer(columns));
     return lb_outcome_get(c->client, "org.lockbox.Login.Wait", parameters,
                           left < LAST_WORD_MS ? LAST_WORD_MS : (int)left, c->reply);
 }
@@ -121,7 +124,10 @@ static enum lb_outcome await(struct conversation *c)
     enum lb_outcome outcome = LB_OUTCOME_WAITING;
 
     while (outcome == LB_OUTCOME_WAITING && now_ms() < c->until) {
-        inform(c, c->reply->message);
+        if (typed && *typed) /* this has been asked for */
+            lb_conversation_show(c->pamh, PAM_TEXT_INFO, c->reply->message);
+        else
+            inform(c, c->reply->message);
         if (!prompt(c, "Press Enter to wait: ", &typed))
             return begin(c, true);
         outcome = wait_on(c, typed);

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <time.h>
 
 #include "policy/base.h"
@@ -97,6 +99,18 @@ json_t *lb_login_collect(pam_handle_t *pamh, const struct lb_args *args, const c
         return login;
     json_decref(login);
     return NULL;
+}
+
+/* Of sshd's own terminal, should it have one, nobody sees anything. IUTF8 is how the kernel tells of a console. */
+int lb_login_columns(const pam_handle_t *pamh)
+{
+    struct termios mode;
+    struct winsize size;
+
+    if (lb_login_is_sshd(pamh) || tcgetattr(STDIN_FILENO, &mode) < 0 || !(mode.c_iflag & IUTF8) ||
+        ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
+        return 0;
+    return size.ws_col;
 }
 
 /* Since boot; -1 if the kernel would not say. */

@@ -26,5 +26,8 @@ int lb_login_audit(const char *path, int64_t *ret);
 /* org.lockbox.Login's Login object for this account; NULL: out of memory, or not UTF-8, or the kernel would not say. */
 json_t *lb_login_collect(pam_handle_t *pamh, const struct lb_args *args, const char *account);
 
+/* Columns of the terminal that it comes from, if it is here and said to show UTF-8; 0: not known. */
+int lb_login_columns(const pam_handle_t *pamh);
+
 /* Milliseconds since the connection began; 0 where that is not known. */
 int64_t lb_login_age_ms(const pam_handle_t *pamh);

@@ -47,7 +47,7 @@ const struct lb_outcome_class lb_outcome_classes[LB_OUTCOME_MAX_] = {
 
 /* --- replies --- */
 
-#define TEXT_MAX (16 * 1024)
+#define TEXT_MAX (64 * 1024) /* bytes: a QR code takes three for each character */
 #define ROW(of, member, kind, ...)                                                 \
     {                                                                              \
         .name = #member, .type = kind, .offset = offsetof(of, member), __VA_ARGS__ \

@@ -80,7 +80,7 @@ only 'the verifier' '(policy|lockboxd/proto)/.*|lockboxd/(chain|peek|verify|entr
     lockboxd/peek.[ch] lockboxd/verify.[ch] lockboxd/entries.[ch] lockboxd/fold.[ch]
 
 # The gate and its logic are called by the server, never the other way round.
-for room in gate recover resend effects reaped thaw login launch decide rights behind consent; do
+for room in gate recover resend effects reaped thaw login launch decide rights behind consent paste; do
     includes lockboxd/$room.[ch] 2>/dev/null | grep -E ':lockboxd/(server|verbs|daemon|config|ctl/.*)\.h$' |
         complain "$room must not include this"
 done

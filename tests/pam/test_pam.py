@@ -411,6 +411,9 @@ def test_quiet(pam):
     with pam.double(ASK, WAITING, ALLOWED):
         result = pam.run(*SUPPORT, *["--say=x"] * 9, "account", args="quiet")
         assert {kind for kind, _ in result.shown} == {"prompt"}
+    with pam.double(WAITING, reply("waiting", message="The text to sign", seen=7), ALLOWED):  # what was asked for
+        result = pam.run(*SUPPORT, "--say=!sign", "--say=", "account", args="quiet")
+        assert result.of("info") == ["The text to sign"]
     with pam.double(DENIED):
         assert pam.run(*SUPPORT, "account", args="quiet").of("error")
 
@@ -552,7 +555,7 @@ NONSENSE = {
     "not UTF-8": b'{"parameters":{"verdict":"allowed","message":"\xc3"}}\0',
     "deep": b'{"parameters":' * 20 + b"{}" + b"}" * 20 + b"\0",
     "huge number": b'{"parameters":{"verdict":"allowed","remaining":99999999999999999999}}\0',
-    "long text": reply("allowed", message="x" * 20000),
+    "long text": reply("allowed", message="x" * 70000),
     "waiting for nothing": reply("waiting"),
 }
 

@@ -2,46 +2,18 @@
 """Consent that is a signature: what it is bound to, and that nothing else will do where a rule asks for it."""
 
 import json
+import subprocess
 
 import pytest
+from appliance import wait_for
 from people import Engineer, Person, show
+from signing import (KEYS, PEOPLE_FILE, REVOKED, SIGNERS, make_key, one_line, security_key, sign, statement, submit,
+                     trust)
 
-SIGNERS = "/etc/lockbox/allowed_signers"
-REVOKED = "/etc/lockbox/revoked_signers"
-PEOPLE_FILE = "/etc/lockbox/approvers.conf"
-KEYS = "/root/consent"
+KEYGEN = "/usr/bin/ssh-keygen"
+GO = "/run/lockbox-test-go"
 
 SIGNED = "[Rule]\nAction=require-approval\n[Approval]\nCustomer=@lockbox-approvers\nEvidence=signed\n"
-
-
-def make_key(box, name, kind="ed25519"):
-    """A key of the customer's, which is not on the appliance in life; returns the private key's path."""
-    path = f"{KEYS}/{name}"
-    box.run("mkdir", "-p", KEYS)
-    if not box.exists(path):
-        box.run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", path)
-    return path
-
-
-def trust(box, **options):
-    """allowed_signers: for each name the options of its line."""
-    lines = [f"{name} {more}{box.read(make_key(box, name) + '.pub')}" for name, more in options.items()]
-    box.write(SIGNERS, "".join(lines))
-
-
-def sign(box, text, key="bob", namespace="lockbox-consent"):
-    path = make_key(box, key)
-    return box.run("ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", path, input=text).stdout
-
-
-def statement(box, request, approver="bob", decision="approve", *options, **keywords):
-    words = ["statement", request, "--decision", decision, "--approver", approver, *options]
-    return box.ctl(*words, **keywords).stdout
-
-
-def submit(box, text, signature, user="nobody", **keywords):
-    """Handed in by somebody who has no part in it."""
-    return box.ctl("submit", input=text + signature, user=user, check=False, **keywords)
 
 
 def ask(box, ticket="CASE-1001"):
@@ -137,6 +109,38 @@ def test_one_step(signed):
     assert (approval["decision"], approval["evidence"], approval["note"]) == ("deny", "signed", "not today")
 
 
+@pytest.mark.parametrize("kind", ["ed25519-sk", "ecdsa-sk"])
+def test_one_step_with_a_security_key(everywhere, kind):
+    """approve --sign with a key on a token, and a deny that was signed elsewhere; both are named by key."""
+    box = everywhere
+    key = make_key(box, kind, kind)
+    box.write(SIGNERS, f"bob {box.read(key + '.pub')}")
+    box.run(f"install -o bob -m 0600 {key} /home/bob/consent")
+    request = ask(box)
+    command = f"{security_key(box)} lockboxctl approve {request} --sign /home/bob/consent"
+    box.client.ssh_run("bob", command, key="bob")
+    event = json.loads(box.wait_event("approved", LOCKBOX_REQUEST=request)["LOCKBOX_JSON"])
+    assert event["evidence"] == "signed" and event["signer"].startswith(f"{kind.upper()} SHA256:")
+    Person(box).revoke(request)
+    box.wait_event("revoked", LOCKBOX_REQUEST=request)
+    request = ask(box, "CASE-1002")
+    text = statement(box, request, "bob", "deny")
+    assert submit(box, text, sign(box, text, kind)).returncode == 0
+    assert json.loads(box.wait_event("denied", LOCKBOX_REQUEST=request)["LOCKBOX_JSON"])["signer"] == event["signer"]
+
+
+def test_rsa_and_one_line(signed):
+    """What is too long for a prompt is handed in; and what was made for a prompt is taken here as well."""
+    box = signed
+    box.write(SIGNERS, f"bob {box.read(make_key(box, 'rsa', 'rsa') + '.pub')}")
+    request = ask(box)
+    text = statement(box, request)
+    signature = sign(box, text, "rsa")
+    assert submit(box, text, one_line(signature) + "\n").returncode == 0
+    event = json.loads(box.wait_event("approved", LOCKBOX_REQUEST=request)["LOCKBOX_JSON"])
+    assert event["signature"] == signature and event["signer"].startswith("RSA SHA256:")
+
+
 def test_it_is_bound_to_one_request(signed):
     """A text signed for one request does nothing for another, whichever of its lines is exchanged (row 16)."""
     box = signed
@@ -219,6 +223,54 @@ def test_whose_signature_it_is(signed):
         box.run("gpasswd", "-a", "bob", "lockbox-approvers")
     assert show(box, request)["state"] == "pending"
     assert submit(box, text, good).returncode == 0
+
+
+@pytest.fixture
+def slow(signed):
+    """ssh-keygen waits for a word before it begins."""
+    box = signed
+    box.run(f"mkfifo {GO}; mv {KEYGEN} {KEYGEN}.real")
+    box.write(KEYGEN, f"#!/bin/sh\nread word <{GO}\nexec {KEYGEN}.real \"$@\"\n", mode=0o755)
+    yield box
+    box.run(f"mv {KEYGEN}.real {KEYGEN}; rm {GO}")
+
+
+def hand_in(box, text, signature):
+    box.write("/tmp/signed", text + signature)
+    process = box.popen("lockboxctl", "submit", "/tmp/signed", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: keygens(box), what="ssh-keygen")
+    return process
+
+
+def keygens(box):
+    return box.run("pgrep", "-f", f"{KEYGEN}|ssh-keygen -Y", check=False).stdout.split()
+
+
+def test_while_it_is_verified(slow):
+    """The daemon goes on while ssh-keygen takes its time; what has changed meanwhile counts; who hangs up is forgotten."""
+    box = slow
+    request = ask(box)
+    text = statement(box, request)
+    make_key(box, "bob")
+    signature = box.run(f"{KEYGEN}.real -q -Y sign -n lockbox-consent -f {KEYS}/bob", input=text).stdout
+    with hand_in(box, text, signature) as process:
+        assert box.status()["pending"] == 1
+        other = Engineer(box, "eng2", key="albert").request("CASE-2")
+        Person(box).deny(other)
+        box.run("gpasswd", "-d", "bob", "lockbox-approvers")
+        try:
+            box.run(f"echo >{GO}")
+            assert "not one of the approvers" in process.communicate(timeout=30)[1]
+        finally:
+            box.run("gpasswd", "-a", "bob", "lockbox-approvers")
+    with hand_in(box, text, signature) as process:
+        process.kill()
+    wait_for(lambda: not keygens(box), what="ssh-keygen to be ended")
+    assert show(box, request)["state"] == "pending"
+    with hand_in(box, text, signature) as process:
+        box.run(f"echo >{GO}")
+        process.communicate(timeout=30)
+    assert show(box, request)["state"] == "active"
 
 
 def test_nobody_signs_for_himself(signed):
