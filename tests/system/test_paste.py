@@ -7,7 +7,7 @@ import re
 import pytest
 import qr
 from lockbox import password
-from people import WAIT, Engineer, Person, requests, show
+from people import SHELL, WAIT, Engineer, Person, requests, show
 from signing import KEYS, PEOPLE_FILE, REVOKED, SIGNERS, make_key, one_line, sign, statement, trust
 
 RULE = "[Rule]\nAction=require-approval\n"
@@ -120,6 +120,17 @@ def test_a_long_text_as_a_code(paper):
     engineer = Engineer(box)
     request = engineer.request("T" * 64, "Straße " + "die Festplatte ist voll " * 16)
     assert qr.decode(say(engineer, "!qr bob")) == statement(box, request).encode()
+
+
+def test_on_the_approvers_terminal(paper):
+    """lockboxctl statement --qr, in a login: the same bytes as a code."""
+    box = paper
+    request = Engineer(box).request()
+    terminal = Person(box).log_in()
+    terminal.sendline(f"lockboxctl statement {request} --decision deny --note no --qr")
+    terminal.expect(SHELL)
+    text = statement(box, request, "bob", "deny", "--note", "no")
+    assert qr.decode(terminal.before) == text.encode()
 
 
 def test_a_later_login(paper):
