@@ -18,7 +18,7 @@
 
 struct lb_store {
     sqlite3 *db;
-    sqlite3_stmt *insert_event, *insert_request, *update_request, *set_meta;
+    sqlite3_stmt *insert_event, *insert_request, *move_request, *update_request, *set_meta;
     int64_t seq;
     struct lb_time time;
     char hash[LB_HASH_MAX];
@@ -134,6 +134,14 @@ static int insert_request(struct lb_store *s, const struct lb_event *e)
     return run(s, st);
 }
 
+/* Most events leave it open: no index has the state, so but one page is written. */
+static int move_request(struct lb_store *s, const struct lb_event *e)
+{
+    bind_text(s->move_request, 1, e->request);
+    bind_text(s->move_request, 2, lb_state_names[e->state]);
+    return run(s, s->move_request);
+}
+
 static int update_request(struct lb_store *s, const struct lb_event *e)
 {
     sqlite3_stmt *st = s->update_request;
@@ -153,7 +161,11 @@ static int project(struct lb_store *s, const struct lb_event *e)
 {
     if (!e->request || e->kind >= LB_EVENT_REQUEST_MAX_)
         return 0;
-    return lb_lifecycle_step(LB_STATE_NONE, e->kind).next ? insert_request(s, e) : update_request(s, e);
+    if (lb_lifecycle_step(LB_STATE_NONE, e->kind).next)
+        return insert_request(s, e);
+    if (!lb_state_is_open(e->state) || e->kind == LB_EVENT_EMERGENCY || e->kind == LB_EVENT_ACKNOWLEDGED)
+        return update_request(s, e);
+    return move_request(s, e);
 }
 
 static int project_row(void *userdata, int64_t seq, const char *hash, const char *json)
@@ -270,6 +282,8 @@ static int prepare_writing(struct lb_store *s)
         r = prepare(s, "INSERT INTO requests (id, open, state, account, engineer, ticket, requested_at)"
                        " VALUES (?, 1, ?, ?, ?, ?, ?)", &s->insert_request);
     if (r == 0)
+        r = prepare(s, "UPDATE requests SET state = ?2 WHERE id = ?1", &s->move_request);
+    if (r == 0)
         r = prepare(s, "UPDATE requests SET open = ?2, state = ?3, closed_at = coalesce(closed_at, ?4),"
                        " unseen = coalesce(?5, unseen) WHERE id = ?1", &s->update_request);
     if (r == 0)
@@ -355,6 +369,7 @@ struct lb_store *lb_store_close(struct lb_store *s)
         return NULL;
     sqlite3_finalize(s->insert_event);
     sqlite3_finalize(s->insert_request);
+    sqlite3_finalize(s->move_request);
     sqlite3_finalize(s->update_request);
     sqlite3_finalize(s->set_meta);
     sqlite3_close(s->db);
