@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The power goes at every write and sync of the log's life. Whatever the disk makes of what was not synced: the log opens,
- * it is whole, what was acknowledged is there, and of a commit that was under way all or nothing.
+ * The power goes at every write and sync of the log's life. Whatever the disk makes of what was not synced: the log
+ * opens, it is whole, what was acknowledged is there, and of a commit that was under way all or nothing.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,8 +18,8 @@
 #define DIRECTORY "/sim"
 #define RESERVE (1024 * 1024)
 
-/* Random outcomes of each cut; `make check-long` takes many. */
-static int64_t randoms = 3;
+/* Random outcomes of each cut; LOCKBOX_LONG (make check-long) takes many. */
+static int64_t randoms;
 
 /* How many events each commit of the run has. */
 static const int commits[] = { 1, 1, 2, 1, 3, 1, 1, 4, 1, 2, 1, 1, 1, 2, 1, 1 };
@@ -27,7 +27,7 @@ static const int commits[] = { 1, 1, 2, 1, 3, 1, 1, 4, 1, 2, 1, 1, 1, 2, 1, 1 };
 
 struct run {
     struct sim_log log;
-    struct { size_t began, done; int64_t seq; } commits[COMMITS]; /* operations before it and until it was acknowledged */
+    struct { size_t began, done; int64_t seq; } commits[COMMITS]; /* operations before it, and until it was acknowledged */
     struct { char hash[LB_HASH_MAX]; } events[LOG_LENGTH + 1];    /* by seq */
 };
 
@@ -274,7 +274,7 @@ static void test_cut_in_recovery(void **state)
     sim_disk_clear(&replay.durable);
 }
 
-/* All of this would be found: with less than synchronous=FULL, or a disk that does not sync, there is damage and loss. */
+/* All of this would be found: with less than synchronous=FULL, or a disk that does not sync, much is lost or damaged. */
 static void test_without_syncs(void **state)
 {
     static const char *const less[] = { "NORMAL", "OFF" };
@@ -321,9 +321,8 @@ int main(void)
         TEST(test_cut_in_recovery),
         TEST(test_without_syncs),
     };
-    const char *many = getenv("LOCKBOX_CUTS");
 
-    randoms = many ? strtoll(many, NULL, 10) : randoms;
+    randoms = getenv("LOCKBOX_LONG") ? 20 : 3;
     sim_install();
     sqlite3_auto_extension((void (*)(void))on_open);
     return cmocka_run_group_tests(tests, NULL, NULL);
