@@ -124,8 +124,8 @@ check-system:
 	$(Q)$(stage)
 	$(Q)tests/system/all.sh
 
-# What repeats too often for every day: each way in which something could outlive an access, twenty times; the power gone
-# and the daemon killed at every single write; ten thousand damages.
+# What repeats too often for every day: each way in which something could outlive an access, twenty times; the power
+# gone and the daemon killed at every single write; ten thousand damages.
 .PHONY: check-long
 check-long: export LOCKBOX_LONG := 1
 check-long:

@@ -27,7 +27,7 @@ static const int commits[] = { 1, 1, 2, 1, 3, 1, 1, 4, 1, 2, 1, 1, 1, 2, 1, 1 };
 
 struct run {
     struct sim_log log;
-    struct { size_t began, done; int64_t seq; } commits[COMMITS]; /* operations before it, and until it was acknowledged */
+    struct { size_t began, done; int64_t seq; } commits[COMMITS]; /* operations before and with it */
     struct { char hash[LB_HASH_MAX]; } events[LOG_LENGTH + 1];    /* by seq */
 };
 
@@ -143,9 +143,11 @@ static int look_request(void *userdata, const struct lb_fold_row *row)
 static const char *look_at_log(const struct run *run, int64_t last)
 {
     struct look look = { .run = run, .verify = lb_verify_new(), .fold = lb_fold_new() };
+    LB_FREE char *damage = NULL;
     struct lb_verdict verdict;
 
-    if (lb_store_read(DIRECTORY, &(struct lb_store_reader){ look_event, look_request, &look }) < 0)
+    if (lb_store_read(DIRECTORY, &(struct lb_store_reader){ look_event, look_request, &look }) < 0 ||
+        lb_store_check(DIRECTORY, &damage) != 1)
         look.problem = "it cannot be read";
     verdict = lb_verify_end(look.verify);
     if (!look.problem && (verdict.flaw != (last > 0 ? LB_FLAW_NONE : LB_FLAW_EMPTY) || verdict.last != last))
@@ -274,7 +276,7 @@ static void test_cut_in_recovery(void **state)
     sim_disk_clear(&replay.durable);
 }
 
-/* All of this would be found: with less than synchronous=FULL, or a disk that does not sync, much is lost or damaged. */
+/* It would be found: with less than synchronous=FULL, or a disk that does not sync, much is lost or damaged. */
 static void test_without_syncs(void **state)
 {
     static const char *const less[] = { "NORMAL", "OFF" };
