@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whatever becomes of the bytes of the database, lockboxctl audit verify finds it, unless every row is what it was and is
- * found as it was: then it may say that the trail is whole. (test_audit.c changes rows, and asks for the exact words.)
+ * Whatever becomes of the bytes of the database, lockboxctl audit verify finds it, unless every row is what it was and
+ * is found as it was: then it may say that the trail is whole. (test_audit.c changes rows and asks for exact words.)
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -33,9 +33,10 @@ static size_t golden_n, n, room; /* room: of both */
 /* Every row, and every way by which rows are found. */
 static const char *const questions[] = {
     "SELECT quote(seq) || quote(request) || quote(hash) || quote(json) FROM events ORDER BY seq",
-    "SELECT quote(id) || open || quote(state) || quote(account) || quote(engineer) || quote(ticket) || quote(requested_at)"
-    " || quote(closed_at) || unseen FROM requests ORDER BY id",
-    "SELECT quote(request) || seq FROM events INDEXED BY events_of_request WHERE request IS NOT NULL ORDER BY request, seq",
+    "SELECT quote(id) || open || quote(state) || quote(account) || quote(engineer) || quote(ticket)"
+    " || quote(requested_at) || quote(closed_at) || unseen FROM requests ORDER BY id",
+    "SELECT quote(request) || seq FROM events INDEXED BY events_of_request WHERE request IS NOT NULL"
+    " ORDER BY request, seq",
     "SELECT quote(id) || requested_at FROM requests INDEXED BY requests_open WHERE open ORDER BY requested_at",
     "SELECT quote(id) || closed_at FROM requests INDEXED BY requests_by_end WHERE closed_at IS NOT NULL"
     " ORDER BY closed_at",
@@ -185,8 +186,8 @@ static void write_file(void)
 static void test_damages(void **state)
 {
     static void (*const kinds[])(uint64_t *seed) = {
-        flip, flip, flip, flip, change, change_head, change_head, remove_some, insert_some, cut, cut_pages, wipe, copy_page,
-        swap_pages, copy_some, copy_some,
+        flip, flip, flip, flip, change, change_head, change_head, remove_some, insert_some, cut, cut_pages, wipe,
+        copy_page, swap_pages, copy_some, copy_some,
     };
     LB_FREE char *before = dump();
     int damages = getenv("LOCKBOX_LONG") ? 10000 : 2000, harmless = 0;
