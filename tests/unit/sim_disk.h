@@ -79,6 +79,8 @@ static void sim_file_resize(struct sim_file *f, size_t n, char filling)
 
 static void sim_file_write(struct sim_file *f, int64_t at, const char *bytes, size_t n, char filling)
 {
+    if (n == 0)
+        return;
     if ((size_t)at + n > f->n)
         sim_file_resize(f, (size_t)at + n, filling);
     memcpy(f->bytes + at, bytes, n);
@@ -97,7 +99,7 @@ static void sim_disk_copy(struct sim_disk *to, const struct sim_disk *from)
     to->n = from->n;
     memcpy(to->names, from->names, sizeof(to->names));
     for (int i = 0; i < from->n; i++)
-        sim_file_write(&to->inodes[i], 0, from->inodes[i].bytes ? from->inodes[i].bytes : "", from->inodes[i].n, 0);
+        sim_file_write(&to->inodes[i], 0, from->inodes[i].bytes, from->inodes[i].n, 0);
 }
 
 /* The power is gone: all that is in memory is. */

@@ -60,8 +60,9 @@ static char *dump(void)
 
         r = sqlite3_prepare_v2(db, questions[i], -1, &st, NULL);
         while (r == SQLITE_OK && (r = sqlite3_step(st)) == SQLITE_ROW) {
-            fwrite(sqlite3_column_blob(st, 0), 1, (size_t)sqlite3_column_bytes(st, 0), out);
-            fputc('\n', out);
+            const char *answer = (const char *)sqlite3_column_text(st, 0);
+
+            fprintf(out, "%s\n", answer ? answer : "NULL");
             r = SQLITE_OK;
         }
         r = r == SQLITE_DONE ? SQLITE_OK : r;
