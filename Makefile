@@ -46,7 +46,7 @@ daemon_l := -lsystemd -lsqlite3 -lcrypto -lqrencode $(jansson)
 
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 benches    := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
-pam_tests  := $(patsubst tests/pam/%.c,$(BUILD)/tests/pam/%,$(wildcard tests/pam/*.c))
+pam_tests  := $(BUILD)/tests/pam/driver $(BUILD)/tests/pam/killer.so
 
 .SECONDARY:
 .PHONY: all
@@ -105,6 +105,10 @@ $(BUILD)/tests/pam/%: $(OBJ)/tests/pam/%.o
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lpam
 
+$(BUILD)/tests/pam/%.so: $(OBJ)/tests/pam/%.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -shared -o $@ $^ $(ALL_LDFLAGS)
+
 .PHONY: check-unit
 check-unit: $(unit_tests)
 	$(Q)tests/unit/run.sh $(unit_tests)
@@ -127,10 +131,13 @@ check-system:
 	$(Q)$(stage) $(sk_provider)
 	$(Q)LOCKBOX_STAGED=1 tests/system/run.sh pytest -q -n $$((2 * $$(nproc))) --dist loadfile tests/system
 
-# What repeats too often for every day: each way in which something could outlive an access, twenty times.
+# What repeats too often for every day: each way in which something could outlive an access, twenty times; the power
+# gone and the daemon killed at every single write; ten thousand damages.
 .PHONY: check-long
+check-long: export LOCKBOX_LONG := 1
 check-long:
 	$(Q)tests/setup.sh test
+	$(Q)LIMIT=1200 $(again) check-unit check-pam
 	$(Q)$(stage)
 	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_survivors.py
 

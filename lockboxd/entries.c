@@ -3,12 +3,14 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <stdio_ext.h>
+#include <sys/types.h>
 
 #include "policy/base.h"
 
 /* Beyond what journald itself takes in one field. */
 #define VALUE_MAX (UINT64_C(768) * 1024 * 1024)
+
+#define READ_AHEAD (256 * 1024)
 
 enum field {
     JSON, SEQ, HASH, PREV, EVENT, REQUEST, STATE, ACCOUNT, ENGINEER, TICKET, REASON, APPROVER,
@@ -35,45 +37,50 @@ static const int members[CLAIMS_] = {
     [APPROVER] = LB_MEMBER_APPROVER,
 };
 
-/* One entry as it is read. Its values stand one behind the other in `text`, each with a NUL behind it. */
+/* One entry as it is read, where it stands: its values are part of what was read, each with a NUL behind it. */
 struct entry {
-    char *text;
-    size_t n, room;
-    struct { bool there; size_t at, n; } values[FIELDS_];
+    FILE *in;
+    char *text;                /* what is read ahead */
+    size_t begin, at, n, room; /* the entry is from `begin` on, `at` is what comes next, `n` the end of all */
+    struct { bool there; size_t at, n; } values[FIELDS_]; /* at: from `begin` on */
     bool any, twice; /* there is a field at all; one of ours is there twice */
-    char *line;      /* of getline */
-    size_t line_room;
 };
 
 static void entry_clear(struct entry *e)
 {
     free(e->text);
-    free(e->line);
 }
 
 static void entry_begin(struct entry *e)
 {
     memset(e->values, 0, sizeof(e->values));
-    e->n = 0;
+    e->begin = e->at;
     e->any = e->twice = false;
 }
 
 static struct lb_slice value(const struct entry *e, int field)
 {
-    return e->values[field].there ? (struct lb_slice){ e->text + e->values[field].at, e->values[field].n }
+    return e->values[field].there ? (struct lb_slice){ e->text + e->begin + e->values[field].at, e->values[field].n }
                                   : (struct lb_slice){ 0 };
 }
 
 static const char *text_of(const struct entry *e, int field)
 {
-    return e->values[field].there ? e->text + e->values[field].at : "";
+    return e->values[field].there ? e->text + e->begin + e->values[field].at : "";
 }
 
-/* Room for a value of n bytes; it is for the caller to fill. */
-static int add(struct entry *e, int field, size_t n, char **ret)
+/* Reads on. What is before the entry goes. 1; 0: there is no more. */
+static int read_more(struct entry *e)
 {
-    if (e->n + n + 1 > e->room) {
-        size_t room = 2 * (e->n + n + 1) + 4096;
+    size_t got;
+
+    if (e->begin > 0)
+        memmove(e->text, e->text + e->begin, e->n - e->begin);
+    e->at -= e->begin;
+    e->n -= e->begin;
+    e->begin = 0;
+    if (e->n >= e->room / 2) {
+        size_t room = e->room ? 2 * e->room : READ_AHEAD;
         char *text = realloc(e->text, room);
 
         if (!text)
@@ -81,14 +88,19 @@ static int add(struct entry *e, int field, size_t n, char **ret)
         e->text = text;
         e->room = room;
     }
+    got = fread(e->text + e->n, 1, e->room - e->n - 1, e->in);
+    e->n += got;
+    return got > 0 ? 1 : ferror(e->in) ? -EIO : 0;
+}
+
+/* The n bytes from `at` on are a value; the one behind them was looked at. */
+static void keep(struct entry *e, int field, size_t at, size_t n)
+{
+    e->text[at + n] = '\0';
     e->twice |= field < CLAIMS_ && e->values[field].there;
     e->values[field].there = true;
-    e->values[field].at = e->n;
+    e->values[field].at = at - e->begin;
     e->values[field].n = n;
-    *ret = e->text + e->n;
-    (*ret)[n] = '\0';
-    e->n += n + 1;
-    return 0;
 }
 
 static int find(const char *name, size_t n)
@@ -99,74 +111,111 @@ static int find(const char *name, size_t n)
     return FIELDS_;
 }
 
-static int skip(FILE *in, uint64_t n)
+/* Waits for n bytes that have to be there. */
+static int need(struct entry *e, size_t n)
 {
-    char bytes[4096];
+    while (e->n - e->at < n) {
+        int r = read_more(e);
 
+        if (r <= 0)
+            return r < 0 ? r : -EBADMSG;
+    }
+    return 0;
+}
+
+/* What is nobody's business is not kept, however long it is. */
+static int skip(struct entry *e, uint64_t n)
+{
     while (n > 0) {
-        size_t part = n < sizeof(bytes) ? n : sizeof(bytes);
+        size_t there = e->n - e->at, part = there < n ? there : n;
+        int r;
 
-        if (fread(bytes, 1, part, in) != part)
-            return -EBADMSG;
+        memmove(e->text + e->at, e->text + e->at + part, there - part);
+        e->n -= part;
         n -= part;
+        r = n > 0 ? need(e, 1) : 0;
+        if (r < 0)
+            return r;
     }
     return 0;
 }
 
 /* NAME, newline, 64 bits of length in little-endian order, so many bytes, newline: for what is no plain text. */
-static int read_binary(struct entry *e, FILE *in, int field)
+static int read_binary(struct entry *e, int field)
 {
     uint64_t n;
-    char *to;
-    int r;
+    int r = need(e, sizeof(n));
 
-    if (fread(&n, sizeof(n), 1, in) != 1 || (n = le64toh(n)) > VALUE_MAX)
+    if (r < 0)
+        return r;
+    memcpy(&n, e->text + e->at, sizeof(n));
+    e->at += sizeof(n);
+    n = le64toh(n);
+    if (n > VALUE_MAX)
         return -EBADMSG;
-    if (field == FIELDS_)
-        r = skip(in, n);
-    else {
-        r = add(e, field, n, &to);
-        if (r == 0 && fread(to, 1, n, in) != n)
-            r = -EBADMSG;
+    if (field == FIELDS_) {
+        r = skip(e, n);
+        n = 0;
     }
-    return r == 0 && getc(in) != '\n' ? -EBADMSG : r;
+    if (r == 0)
+        r = need(e, n + 1);
+    if (r < 0 || e->text[e->at + n] != '\n')
+        return r < 0 ? r : -EBADMSG;
+    if (field != FIELDS_)
+        keep(e, field, e->at, n);
+    e->at += n + 1;
+    return 0;
 }
 
-static int read_line(struct entry *e, FILE *in, size_t n)
+/* A line, from *ret_from on, without its newline: its length; -ENODATA: there is none. */
+static ssize_t read_line(struct entry *e, size_t *ret_from)
 {
-    char *equals = memchr(e->line, '=', n), *to;
-    int field = find(e->line, equals ? (size_t)(equals - e->line) : n), r;
-    size_t length;
+    size_t seen = 0;
+    char *newline;
+    int r = 1;
+
+    while (!(newline = e->n - e->at > seen ? memchr(e->text + e->at + seen, '\n', e->n - e->at - seen) : NULL) && r > 0) {
+        seen = e->n - e->at;
+        r = read_more(e);
+    }
+    if (r < 0 || e->at == e->n)
+        return r < 0 ? r : -ENODATA;
+    seen = newline ? (size_t)(newline - e->text) - e->at : e->n - e->at;
+    *ret_from = e->at;
+    e->at += seen + (newline != NULL);
+    return (ssize_t)seen;
+}
+
+static int take_line(struct entry *e, size_t from, size_t n)
+{
+    const char *line = e->text + from, *equals = memchr(line, '=', n);
+    int field = find(line, equals ? (size_t)(equals - line) : n);
 
     e->any = true;
     if (!equals)
-        return read_binary(e, in, field);
-    if (field == FIELDS_)
-        return 0;
-    length = n - (size_t)(equals + 1 - e->line);
-    r = add(e, field, length, &to);
-    if (r == 0)
-        memcpy(to, equals + 1, length);
-    return r;
+        return read_binary(e, field);
+    if (field != FIELDS_)
+        keep(e, field, (size_t)(equals + 1 - e->text), n - (size_t)(equals + 1 - line));
+    return 0;
 }
 
 /* 1: an entry; 0: the end of all. */
-static int read_entry(struct entry *e, FILE *in)
+static int read_entry(struct entry *e)
 {
+    size_t from = 0;
     ssize_t n;
     int r = 0;
 
     entry_begin(e);
-    while (r == 0 && (n = getline(&e->line, &e->line_room, in)) >= 0) {
-        n -= n > 0 && e->line[n - 1] == '\n';
+    while (r == 0 && (n = read_line(e, &from)) >= 0) {
         if (n == 0 && e->any)
             return 1;
         if (n > 0)
-            r = read_line(e, in, (size_t)n);
+            r = take_line(e, from, (size_t)n);
+        else
+            e->begin = e->at;
     }
-    if (r < 0)
-        return r;
-    return ferror(in) ? -EIO : e->any;
+    return r < 0 ? r : n == -ENODATA ? e->any : (int)n;
 }
 
 static bool claims(const struct entry *e)
@@ -217,12 +266,11 @@ static void tell(const struct entry *e, struct lb_entries *entries)
 
 int lb_entries_verify(FILE *in, struct lb_verify *v, struct lb_entries *entries)
 {
-    LB_CLEANUP(entry_clear) struct entry e = { 0 };
+    LB_CLEANUP(entry_clear) struct entry e = { .in = in };
     LB_FREE char *machine = NULL;
     int r;
 
-    __fsetlocking(in, FSETLOCKING_BYCALLER); /* one lock a line is much of what a line costs */
-    while ((r = read_entry(&e, in)) > 0) {
+    while ((r = read_entry(&e)) > 0) {
         if (!claims(&e))
             continue;
         if (!is_ours(&e)) {

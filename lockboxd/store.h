@@ -76,3 +76,7 @@ struct lb_store_reader {
     void *userdata;
 };
 int lb_store_read(const char *directory, const struct lb_store_reader *reader);
+
+/* What cannot be seen so, such as an index from which a row is missing: 1: all is well; 0: *ret_problem (owned) says in
+ * SQLite's words what is not. */
+int lb_store_check(const char *directory, char **ret_problem);

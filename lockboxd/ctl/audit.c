@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 
 #include "lockboxd/ctl/human.h"
 #include "lockboxd/entries.h"
@@ -22,6 +23,7 @@ struct audit {
     struct lb_verify *verify;
     struct lb_fold *fold;
     char request[LB_ID_PRINTED_MAX * 4]; /* whose row beside the log is wrong; "": none */
+    char *damage;                        /* what else SQLite finds wrong with the file; NULL: nothing */
     bool partial;                        /* read through the daemon, which may not show all */
     int64_t foreign;
     json_t *strangers;                   /* the first of them */
@@ -33,6 +35,7 @@ static void audit_clear(struct audit *a)
 {
     lb_verify_free(a->verify);
     lb_fold_free(a->fold);
+    free(a->damage);
     json_decref(a->strangers);
 }
 
@@ -76,11 +79,41 @@ static int take_request(void *userdata, const struct lb_fold_row *row)
     return r < 0 ? r : 0;
 }
 
-static int read_database(struct audit *a, const char *directory)
+/* The file as such takes about as long as what is in it: side by side. */
+struct check {
+    const char *directory;
+    char *damage;
+    int r;
+};
+
+static void *check(void *userdata)
+{
+    struct check *c = userdata;
+
+    c->r = lb_store_check(c->directory, &c->damage);
+    return NULL;
+}
+
+static int read_and_check(struct audit *a, const char *directory)
 {
     const struct lb_store_reader reader = { take_event, take_request, a };
-    const char *lacking;
+    struct check c = { .directory = directory };
+    pthread_t thread;
+    bool beside = pthread_create(&thread, NULL, check, &c) == 0;
     int r = lb_store_read(directory, &reader);
+
+    if (beside)
+        pthread_join(thread, NULL);
+    else
+        check(&c);
+    a->damage = c.damage;
+    return r < 0 ? r : c.r < 0 ? c.r : 0;
+}
+
+static int read_database(struct audit *a, const char *directory)
+{
+    const char *lacking;
+    int r = read_and_check(a, directory);
 
     if (r == -EUCLEAN)
         return lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "the database is damaged: SQLite cannot read it from event %" PRId64
@@ -232,6 +265,9 @@ static int tell(const struct audit *a, const struct lb_verdict *d)
     if (*a->request && !d->flaw)
         r = lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "the table of requests beside the log does not say of %s what the log "
                         "says; the log is good: lockboxctl audit export", a->request);
+    if (a->damage && !d->flaw)
+        r = lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "the log is good, but what lists and logins are found by beside it is "
+                        "damaged: %s", a->damage);
     tell_strangers(a);
     if (d->events > 0)
         fprintf(out, "%s: events %" PRId64 " to %" PRId64 ".\n", d->flaw ? "Good up to there" : "The trail is whole",
@@ -244,7 +280,7 @@ static int tell(const struct audit *a, const struct lb_verdict *d)
 
 static int tell_json(const struct audit *a, const struct lb_verdict *d)
 {
-    bool whole = !d->flaw && !*a->request && !a->foreign;
+    bool whole = !d->flaw && !*a->request && !a->damage && !a->foreign;
     LB_JSON json_t *value = json_pack("{s:b, s:I, s:I, s:O}", "whole", whole, "events", (json_int_t)d->events,
                                       "foreign", (json_int_t)a->foreign, "strangers", a->strangers);
     json_t *flaw = d->flaw ? json_pack("{s:s, s:I, s:s*}", "flaw", lb_flaw_names[d->flaw], "seq", (json_int_t)d->seq,
@@ -258,6 +294,8 @@ static int tell_json(const struct audit *a, const struct lb_verdict *d)
         json_object_set_new(value, "last", json_pack("{s:I, s:s}", "seq", (json_int_t)d->last, "hash", d->hash));
     if (*a->request && !d->flaw)
         json_object_set_new(value, "request", json_string(a->request));
+    if (a->damage && !d->flaw)
+        json_object_set_new(value, "damage", json_string(a->damage));
     if (!value)
         return lb_ctl_lost(a->ctl, -ENOMEM);
     lb_ctl_print_json(a->ctl, value);

@@ -7,10 +7,12 @@ Prints one table: medians and p99 of one run on one machine, beside the aims. Ex
 was measured is the result.
 """
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -33,6 +35,7 @@ SNAPSHOTS = 20
 
 AUDITED = 300000
 ENTRIES = 100000  # of others, in the journal in which a story is looked for
+JOURNALED = 10000  # of them: what systemd-journal-remote keeps in one file
 
 OLD = 1000000
 LISTS = {"start": "start of the store", "pending": "list --pending", "recent": "list --recent",
@@ -282,12 +285,66 @@ def bench_lists(box, table):
         table.row(f"lockboxctl list {what}, with its process", took, "ms")
 
 
+# What journald adds to an entry of ours, about.
+ADDED = """__CURSOR=s=0639a0b3d0a44fc1b0e2d7a2ee06d3ea;i={seq:x};m={seq:x};t={time:x};x=1
+__REALTIME_TIMESTAMP={time}
+__MONOTONIC_TIMESTAMP={seq}
+_BOOT_ID=3c7a1d1f0d0d4b6f8f5bbd4a4d0c0a3e
+_TRANSPORT=journal
+_UID=0
+_GID=0
+_PID=77
+_COMM=lockboxd
+_EXE=/usr/sbin/lockboxd
+_CMDLINE=/usr/sbin/lockboxd
+_CAP_EFFECTIVE=20
+_SYSTEMD_CGROUP=/system.slice/lockboxd.service
+_SYSTEMD_UNIT=lockboxd.service
+_SYSTEMD_SLICE=system.slice
+_MACHINE_ID=3c7a1d1f0d0d4b6f8f5bbd4a4d0c0a3e
+_HOSTNAME=appliance
+MESSAGE={request}: something was done by somebody
+MESSAGE_ID=3c7a1d1f0d0d4b6f8f5bbd4a4d0c0a3e
+PRIORITY=5
+SYSLOG_IDENTIFIER=lockboxd
+LOCKBOX_SEQ={seq}
+LOCKBOX_HASH={hash}
+LOCKBOX_JSON={json}
+"""
+FIELDS = "event", "prev", "request", "state", "account", "engineer", "ticket", "reason", "approver"
+
+
+def write_export(database, path, events):
+    """The log as journalctl -o export would show it."""
+    with contextlib.closing(sqlite3.connect(database)) as db, open(path, "w", encoding="utf-8") as out:
+        for seq, digest, text in db.execute("SELECT seq, hash, json FROM events WHERE seq <= ? ORDER BY seq", [events]):
+            event = json.loads(text)
+            out.write(ADDED.format(seq=seq, hash=digest, json=text, request=event["request"], time=event["time"]))
+            out.writelines(f"LOCKBOX_{name.upper()}={event[name]}\n" for name in FIELDS if name in event)
+            out.write("\n")
+
+
 def bench_audit(box, table):
-    """The whole chain and the table beside it, from a cold process on."""
+    """The whole chain and the table beside it, from a cold process on; beside each what others take for its bytes."""
+    directory = "/var/lib/audited"
+    export, short, journal = (f"{directory}/{name}" for name in ("export", "short", "audited.journal"))
+    database = box.root / directory[1:] / "lockbox.db"
+    box.run(f"{TOOLS}/log", directory, AUDITED, timeout=600)
+    write_export(database, box.root / export[1:], 2 * AUDITED)
+    write_export(database, box.root / short[1:], JOURNALED)
+    box.run("/lib/systemd/systemd-journal-remote", f"--output={journal}", short, timeout=600)
+
+    def row(what, times, command, aim=None):
+        table.row(what, [clocked(lambda: box.run(command, timeout=600)) for _ in range(times)], "ms", aim)
+
     table.section(f"{AUDITED:,} events")
-    box.run(f"{TOOLS}/log", "/var/lib/audited", AUDITED, timeout=600)
-    took = [clocked(lambda: box.ctl("audit", "verify", "/var/lib/audited")) for _ in range(10)]
-    table.row("lockboxctl audit verify", took, "ms", 1000)
+    row("sha256sum of the database", 10, f"sha256sum {directory}/lockbox.db")
+    row("lockboxctl audit verify", 10, f"lockboxctl audit verify {directory}", 1000)
+    row("sha256sum of an export", 10, f"sha256sum {export}")
+    row("lockboxctl audit verify --journal, of an export", 10, f"lockboxctl audit verify --journal {export}", 1000)
+    table.section(f"{JOURNALED:,} events in a journal file")
+    row("journalctl --output=export alone", 10, f"journalctl --file={journal} --output=export >/dev/null")
+    row("lockboxctl audit verify --journal", 10, f"lockboxctl audit verify --journal {journal}")
 
 
 def bench_journal(box, table, decider):

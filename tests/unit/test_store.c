@@ -537,6 +537,27 @@ static void test_truncated_file(void **state)
     assert_open_fails(-EUCLEAN);
 }
 
+/* An open request that the index of open ones lacks: it would be found by nobody, and not ended. */
+static void test_index_that_lacks_a_row(void **state)
+{
+    static const char change[] = "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, '%s', '%s')"
+                                 " WHERE name = 'requests_open'";
+    struct lb_store *s = open_store();
+    char sql[256];
+
+    (void)state;
+    make_request(s, "AAAA-AAA1", "root", "CASE-1", 0, LB_EVENT_APPROVED);
+    lb_store_close(s);
+    snprintf(sql, sizeof(sql), change, "WHERE open", "WHERE NOT open");
+    tamper(sql);
+    tamper("REINDEX requests_open");
+    snprintf(sql, sizeof(sql), change, "WHERE NOT open", "WHERE open");
+    tamper(sql);
+    assert_open_fails(-EUCLEAN);
+    tamper("REINDEX requests_open");
+    lb_store_close(open_store());
+}
+
 static void test_forged_last_event(void **state)
 {
     static const char *const forgeries[] = {
@@ -805,6 +826,7 @@ int main(void)
         TEST(test_damaged_file),
         TEST(test_not_a_database),
         TEST(test_truncated_file),
+        TEST(test_index_that_lacks_a_row),
         TEST(test_forged_last_event),
         TEST(test_unreadable_event_of_a_request),
         TEST(test_no_directory),

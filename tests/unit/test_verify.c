@@ -445,6 +445,210 @@ static void test_damages(void **state)
     }
 }
 
+/* --- damages anywhere --------------------------------------------------------------------------------------------- */
+
+/* What our daemon's entries say, read by another reader that knows nothing of the first: one line for each different
+ * entry, in any order, with all of its fields that are ours. */
+struct said {
+    char *lines[4 * LOG_LENGTH];
+    size_t n;
+};
+
+static void said_clear(struct said *s)
+{
+    while (s->n > 0)
+        free(s->lines[--s->n]);
+}
+
+static void said_add(struct said *s, const char *line, size_t n)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strlen(s->lines[i]) == n && memcmp(s->lines[i], line, n) == 0)
+            return;
+    assert_true(s->n < LB_ELEMENTS(s->lines));
+    s->lines[s->n++] = strndup(line, n);
+}
+
+/* The length of the field that begins at p, with its newline, and where its value is; 0: there is none. */
+static size_t read_field(const char *p, const char *end, const char **value, size_t *value_n)
+{
+    const char *newline = memchr(p, '\n', (size_t)(end - p)), *stop = newline ? newline : end;
+    const char *equals = memchr(p, '=', (size_t)(stop - p));
+    uint64_t n = 0;
+
+    if (equals) {
+        *value = equals + 1;
+        *value_n = (size_t)(stop - equals) - 1;
+        return (size_t)(stop - p) + (newline != NULL);
+    }
+    if (!newline || end - newline < 10)
+        return 0;
+    for (int i = 0; i < 8; i++)
+        n |= (uint64_t)(unsigned char)newline[1 + i] << (8 * i);
+    if (n > (uint64_t)(end - newline) - 10 || newline[9 + n] != '\n')
+        return 0;
+    *value = newline + 9;
+    *value_n = n;
+    return (size_t)(newline - p) + 10 + n;
+}
+
+static bool is_field(const char *p, const char *value, size_t value_n, const char *name, const char *wanted)
+{
+    size_t n = strlen(name);
+
+    return strncmp(p, name, n) == 0 && (p[n] == '=' || p[n] == '\n') &&
+           (!wanted || (strlen(wanted) == value_n && memcmp(value, wanted, value_n) == 0));
+}
+
+/* False: it cannot be read to its end. */
+static bool read_said(const struct text *t, struct said *ret)
+{
+    static const char *const ours[] = {
+        "LOCKBOX_EVENT", "LOCKBOX_SEQ", "LOCKBOX_HASH", "LOCKBOX_PREV", "LOCKBOX_JSON", "LOCKBOX_REQUEST",
+        "LOCKBOX_STATE", "LOCKBOX_ACCOUNT", "LOCKBOX_ENGINEER", "LOCKBOX_TICKET", "LOCKBOX_REASON", "LOCKBOX_APPROVER",
+    };
+    const char *p = t->bytes, *end = p + t->n;
+
+    while (p < end) {
+        LB_FREE char *line = NULL;
+        size_t size, length, value_n = 0;
+        FILE *out = open_memstream(&line, &size);
+        int by_us = 0;
+
+        for (; p < end && *p != '\n'; p += length) {
+            const char *value = NULL;
+
+            length = read_field(p, end, &value, &value_n);
+            if (length == 0) {
+                fclose(out);
+                return false;
+            }
+            by_us |= is_field(p, value, value_n, "_UID", "0");
+            by_us |= is_field(p, value, value_n, "_SYSTEMD_UNIT", "lockboxd.service") << 1;
+            for (size_t i = 0; i < LB_ELEMENTS(ours); i++)
+                if (is_field(p, value, value_n, ours[i], NULL))
+                    fprintf(out, "%s=%zu:%.*s;", ours[i], value_n, (int)value_n, value);
+        }
+        fclose(out);
+        if (size > 0)
+            said_add(ret, by_us == 3 ? line : "somebody else", by_us == 3 ? size : strlen("somebody else"));
+        p++;
+    }
+    return true;
+}
+
+static bool says_the_same(const struct said *a, const struct said *b)
+{
+    struct said both = { 0 };
+    bool same = a->n == b->n;
+
+    for (size_t i = 0; i < a->n; i++)
+        said_add(&both, a->lines[i], strlen(a->lines[i]));
+    for (size_t i = 0; same && i < b->n; i++)
+        said_add(&both, b->lines[i], strlen(b->lines[i]));
+    same = same && both.n == a->n;
+    said_clear(&both);
+    return same;
+}
+
+static size_t at_random(uint64_t *seed, size_t limit)
+{
+    return (size_t)sample_below(seed, (int64_t)limit);
+}
+
+static void any_flip(uint64_t *seed)
+{
+    text.bytes[at_random(seed, text.n)] ^= (char)(1 << sample_below(seed, 8));
+}
+
+static void any_change(uint64_t *seed)
+{
+    text.bytes[at_random(seed, text.n)] = "\n=0\0\"\\ L_"[sample_below(seed, 9)];
+}
+
+static void any_removal(uint64_t *seed)
+{
+    size_t at = at_random(seed, text.n - 100);
+
+    remove_bytes(&text, at, at + 1 + at_random(seed, sample_below(seed, 2) ? 2 : 100));
+}
+
+static void any_insertion(uint64_t *seed)
+{
+    insert_bytes(&text, at_random(seed, text.n), golden_text.bytes + at_random(seed, text.n - 100),
+                 1 + at_random(seed, sample_below(seed, 2) ? 2 : 100));
+}
+
+/* A whole line taken out, or put in somewhere else. */
+static void any_line(uint64_t *seed)
+{
+    size_t at = at_random(seed, text.n - 200), n;
+    const char *line = memchr(golden_text.bytes + at, '\n', golden_text.n - at), *end;
+
+    end = line ? memchr(line + 1, '\n', golden_text.n - (size_t)(line + 1 - golden_text.bytes)) : NULL;
+    if (!end)
+        return;
+    n = (size_t)(end - line);
+    at = (size_t)(line + 1 - golden_text.bytes);
+    if (sample_below(seed, 2))
+        remove_bytes(&text, at, at + n);
+    else
+        insert_bytes(&text, text.entries[sample_below(seed, LOG_LENGTH)].ours, line + 1, n);
+}
+
+/* An entry that comes again, as it was or with one byte changed. */
+static void any_repetition(uint64_t *seed)
+{
+    size_t from = at_random(seed, LOG_LENGTH), to = at_random(seed, LOG_LENGTH), at = text.entries[to].at;
+    size_t n = text.entries[from].end - text.entries[from].at;
+
+    insert_bytes(&text, at, golden_text.bytes + text.entries[from].at, n);
+    if (sample_below(seed, 2))
+        text.bytes[at + at_random(seed, n)] ^= (char)(1 << sample_below(seed, 8));
+}
+
+static void any_entries_gone(uint64_t *seed)
+{
+    size_t from = at_random(seed, LOG_LENGTH), to = from + at_random(seed, LOG_LENGTH - from);
+
+    remove_bytes(&text, text.entries[from].at, text.entries[to].end);
+}
+
+/* Fields of others may say what they like; whatever changes what ours say is found. */
+static void test_damages_anywhere(void **state)
+{
+    static void (*const kinds[])(uint64_t *seed) = {
+        any_flip, any_flip, any_flip, any_change, any_change, any_removal, any_removal, any_insertion, any_line,
+        any_line, any_repetition, any_repetition, any_entries_gone,
+    };
+    struct said before = { 0 };
+    int harmless = 0;
+    uint64_t seed = 77;
+
+    (void)state;
+    assert_true(read_said(&golden_text, &before));
+    assert_int_equal(before.n, LOG_LENGTH);
+    for (int i = 0; i < DAMAGES; i++) {
+        struct said after = { 0 };
+        struct lb_verdict d;
+        int64_t foreign;
+        bool readable;
+        int r;
+
+        kinds[i % (int)LB_ELEMENTS(kinds)](&seed);
+        readable = read_said(&text, &after);
+        r = verify(text.bytes, text.n, golden.rows[LOG_LENGTH - 1].hash, &d, &foreign);
+        if (readable && says_the_same(&before, &after))
+            harmless++;
+        else if (r == 0 && d.flaw == LB_FLAW_NONE && foreign == 0)
+            fail_msg("damage %d of kind %d is not found", i, i % (int)LB_ELEMENTS(kinds));
+        said_clear(&after);
+        text = golden_text;
+    }
+    said_clear(&before);
+    assert_true(harmless < DAMAGES / 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +663,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_two_machines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_begins_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damages, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damages_anywhere, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
