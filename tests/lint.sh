@@ -58,13 +58,14 @@ only doctor "$inspect|lockboxd/ctl/table\.h|lockboxd/(policy_files|people|read_t
 never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch] lockboxd/inspect/doctor/*.[ch]
 
 # What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
-for room in store journal systemd footprint freezer reaper sessions terminals people signer scripts output report; do
+for room in store journal systemd footprint freezer reaper sessions terminals people keygen signer scripts output report; do
     [ -e "lockboxd/$room.c" ] || continue
     more=
     case $room in
     store) more='|fold|peek' ;; # the shapes in which a verifier takes what is there
     journal) more='|store' ;;
     freezer) more='|footprint' ;;
+    signer) more='|keygen' ;;
     reaper) more='|footprint|freezer' ;;
     esac
     only "$room" "(policy|lockboxd/proto)/.*|lockboxd/($room|chain|proc|clock|log$more)\\.h" "lockboxd/$room".[ch]
@@ -78,7 +79,7 @@ only 'the verifier' '(policy|lockboxd/proto)/.*|lockboxd/(chain|peek|verify|entr
     lockboxd/peek.[ch] lockboxd/verify.[ch] lockboxd/entries.[ch] lockboxd/fold.[ch]
 
 # The gate and its logic are called by the server, never the other way round.
-for room in gate recover effects reaped thaw login launch decide rights behind consent; do
+for room in gate recover effects reaped thaw login launch decide rights behind consent notary countersign; do
     includes lockboxd/$room.[ch] 2>/dev/null | grep -E ':lockboxd/(server|verbs|daemon|config|ctl/.*)\.h$' |
         complain "$room must not include this"
 done
