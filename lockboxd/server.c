@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "lockboxd/consent.h"
+#include "lockboxd/countersign.h"
 #include "lockboxd/log.h"
 #include "lockboxd/verbs.h"
 #include "policy/base.h"
@@ -33,6 +34,8 @@ static void conn_free(struct lb_conn *c)
     close(c->fd);
     lb_varlink_reader_clear(&c->reader);
     lb_consent_free(c->consent);
+    lb_countersign_free(c->countersign);
+    lb_notary_forget(&c->checkpoint);
     free(c->words);
     free(c->out);
     free(c->follow_request);
@@ -46,6 +49,8 @@ static void conn_kill(struct lb_conn *c)
     lb_gate_unpark(&c->waiter);
     lb_output_leave(&c->watcher); /* what he watched goes on */
     c->consent = lb_consent_free(c->consent);
+    c->countersign = lb_countersign_free(c->countersign);
+    lb_notary_forget(&c->checkpoint);
     sd_event_source_set_enabled(c->io, SD_EVENT_OFF); /* a hang-up is reported whatever is asked for */
     sd_event_source_set_time_relative(c->idle, 0);
     sd_event_source_set_enabled(c->idle, SD_EVENT_ONESHOT);
@@ -322,6 +327,7 @@ struct lb_server *lb_server_free(struct lb_server *s)
         sd_event_source_disable_unref(s->listeners[i].source);
     sd_event_unref(s->event);
     lb_pace_clear(&s->submissions);
+    lb_pace_clear(&s->checkpoints);
     free(s);
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "lockboxd/gate.h"
+#include "lockboxd/notary.h"
 #include "lockboxd/pace.h"
 #include "lockboxd/output.h"
 #include "lockboxd/proto/varlink.h"
@@ -15,6 +16,7 @@
 enum lb_door { LB_DOOR_LOGIN = 1 << 0, LB_DOOR_CONTROL = 1 << 1 };
 
 struct lb_consent;
+struct lb_countersign;
 
 struct lb_limits {
     int64_t connections; /* in all; as many again are kept for root */
@@ -28,7 +30,8 @@ struct lb_server {
     struct lb_limits limits;
     struct lb_conn *logins, *controls; /* by door: thousands may wait at the one, followers and others are at the other */
     size_t n_conns, n_others, n_waiting; /* n_others: not root's */
-    struct lb_pace submissions; /* signed statements handed in */
+    struct lb_pace submissions; /* signatures handed in */
+    struct lb_pace checkpoints; /* asked for */
     struct { sd_event_source *source; int door; } listeners[4];
     size_t n_listeners;
 };
@@ -55,6 +58,9 @@ struct lb_conn {
     bool waiting;  /* counted in n_waiting: from "waiting" on until it hangs up */
     /* Access.Submit */
     struct lb_consent *consent;
+    /* Audit.Checkpoint, Audit.Countersign */
+    struct lb_notary_wait checkpoint;
+    struct lb_countersign *countersign;
     /* Access.Run */
     struct lb_watcher watcher;
     /* Audit.Events with more */

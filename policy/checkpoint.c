@@ -12,6 +12,16 @@
 #define TITLE "Lockbox checkpoint, version 1"
 #define EVENTS_MAX 24
 
+const char *lb_checkpoint_principal(const char *host, char buf[static LB_CHECKPOINT_PRINCIPAL_MAX])
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+
+    snprintf(buf, LB_CHECKPOINT_PRINCIPAL_MAX, "%s", host);
+    for (char *c = buf + strspn(buf, plain); *c; c += strspn(c, plain))
+        *c = '_';
+    return buf;
+}
+
 static bool is_id(const char *id)
 {
     char printed[LB_ID_PRINTED_MAX];

@@ -22,6 +22,10 @@ struct lb_checkpoint {
     char *access;   /* ID of the one whose end it was made at; NULL: none */
 };
 
+/* As whom the host signs, in a file of allowed signers: its name, with _ for all that would mean something there. */
+#define LB_CHECKPOINT_PRINCIPAL_MAX 256
+const char *lb_checkpoint_principal(const char *host, char buf[static LB_CHECKPOINT_PRINCIPAL_MAX]);
+
 /* The text (owned), ended by a newline. -EINVAL: a value would not be one line, or is none; -ENOMEM. */
 int lb_checkpoint_make(const struct lb_checkpoint *c, char **ret);
 
