@@ -224,7 +224,7 @@ struct countersignature { char *statement, *signature, *by; };
 static const struct lb_field countersignature_fields[] = {
     { "statement", LB_FIELD_STRING, offsetof(struct countersignature, statement), LB_FIELD_REQUIRED, LB_CHECKPOINT_MAX },
     { "signature", LB_FIELD_STRING, offsetof(struct countersignature, signature), LB_FIELD_REQUIRED, SIGNATURE_MAX },
-    { "by", LB_FIELD_STRING, offsetof(struct countersignature, by), LB_FIELD_REQUIRED, LB_NAME_MAX },
+    { "by", LB_FIELD_STRING, offsetof(struct countersignature, by), 0, LB_NAME_MAX },
     { 0 },
 };
 
@@ -244,13 +244,21 @@ static void tell_countersigned(void *userdata, int outcome, int64_t seq, const c
 /* Anybody may: it is the signature that counts. */
 static void verb_countersign(struct lb_conn *c, void *parameters)
 {
+    LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
     const struct countersignature *p = parameters;
+    const char *by = p->by;
 
+    if (!by && lb_rights_person(c->server->gate, &c->peer, &person) == 0)
+        by = person.name;
+    if (!by || !*by) {
+        lb_call_error(c, ERROR("InvalidParameter"), json_pack("{ssss}", "field", "by", "reason", "say whose signature it is"));
+        return;
+    }
     if (!lb_pace_take(&c->server->submissions, c->peer.uid, lb_clock_now().boot, SUBMISSIONS)) {
         refuse(c, ERROR("Unavailable"), "too many signatures within a minute: try again in a minute");
         return;
     }
-    lb_countersign_new(c->server->gate, p->statement, p->signature, p->by, tell_countersigned, c, &c->countersign);
+    lb_countersign_new(c->server->gate, p->statement, p->signature, by, tell_countersigned, c, &c->countersign);
 }
 
 static void verb_key(struct lb_conn *c, void *parameters)
