@@ -56,6 +56,8 @@ static const struct lb_verb verbs[] = {
       BIT(OUTPUT) | BIT(SIGN) | BIT(APPROVER) },
     { "audit countersign", "[FILE [SIGNATURE]]", "hand in your signature of a checkpoint", verb_audit_countersign,
       BIT(JSON) | BIT(APPROVER), 2 },
+    { "audit pack", "[ID]", "the evidence of an access, to be verified without lockbox", verb_audit_pack,
+      BIT(OUTPUT), 1, .needs = BIT(OUTPUT), .states = EVER, .which = "recent" },
     { "audit key", "", "the key by which the host signs checkpoints", verb_audit_key, BIT(JSON) },
     { "policy check", "[FILE...]", "is the policy without mistakes?", verb_policy_check, BIT(POLICY_DIRECTORY), -1 },
     { "policy explain", "", "which rule decides a login, and why", verb_policy_explain,
@@ -116,7 +118,7 @@ static int read_verb(struct lb_ctl *ctl)
     if (first && strcmp(first, "policy") == 0)
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "policy what? lockboxctl policy check, lockboxctl policy explain");
     if (first && strcmp(first, "audit") == 0)
-        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "audit what? verify, export, checkpoint, countersign, key; "
+        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "audit what? verify, export, pack, checkpoint, countersign, key; "
                            "see: lockboxctl --help");
     return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s%sthe commands that there are: lockboxctl --help", first ? first : "",
                        first ? " is no command; " : "");

@@ -272,6 +272,7 @@ int verb_events(struct lb_ctl *ctl);
 int verb_audit_verify(struct lb_ctl *ctl);
 int verb_audit_export(struct lb_ctl *ctl);
 int verb_audit_key(struct lb_ctl *ctl);
+int verb_audit_pack(struct lb_ctl *ctl);
 int verb_audit_checkpoint(struct lb_ctl *ctl);
 int verb_audit_countersign(struct lb_ctl *ctl);
 int verb_policy_check(struct lb_ctl *ctl);
