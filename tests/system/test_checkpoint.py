@@ -10,6 +10,7 @@ from faults import crash
 from lockbox import STATE, UNITS
 from people import Engineer, Person
 from test_audit import sql, verify
+from test_faults import small_disk
 from test_signed import KEYS, SIGNERS, make_key
 
 NAMESPACE = "lockbox-checkpoint"
@@ -85,7 +86,7 @@ def test_who_may_ask(trusted):
 
 def test_kept_and_countersigned(trusted):
     """bob signs the checkpoint and keeps it; what he handed in is in the log. Root cuts the database off, or writes it
-    anew with all of its hashes: what bob kept shows it, and so does handing it in again (rows 34, 39)."""
+    anew with all of its hashes: what bob kept shows it, and so does handing it in again (row 34)."""
     box = trusted
     access(box)
     box.run("mkdir", "-p", "/root/kept")
@@ -174,10 +175,68 @@ def test_what_cannot_be_signed_stops_nothing(box):
 
 
 def test_killed_before_it_has_signed(box):
-    """An end whose checkpoint the daemon did not live to sign gets it at the next start (row 38)."""
+    """An end whose checkpoint the daemon did not live to sign gets it at the next start."""
     with no_keygen(box):
         request = access(box)
         receipt = box.wait_event("revoked", LOCKBOX_REQUEST=request)
     crash(box)
     seq = int(receipt["LOCKBOX_SEQ"])
     box.wait_event("checkpoint", lambda entry: json.loads(entry["LOCKBOX_JSON"])["count"] >= seq)
+
+
+def test_another_log_in_its_place(trusted):
+    """Root takes the log away, with its key, and a new one begins: by itself it is whole, but not the one that was kept,
+    and its checkpoints are not signed by the key that is known (row 34)."""
+    box = trusted
+    access(box)
+    box.run("mkdir", "-p", "/root/kept")
+    box.ctl("audit", "checkpoint", "-o", "/root/kept/c")
+    box.write("/root/kept/signers", box.ctl("audit", "key").stdout)
+    assert verify(box, "--known", "/root/kept/c", "--key", "/root/kept/signers")["checkpoint"]["signature"] == "good"
+    box.systemctl("stop", *UNITS)
+    box.run(f"rm -rf {STATE}/*")
+    box.systemctl("start", *UNITS)
+    access(box)
+    box.ctl("audit", "checkpoint")
+    said = verify(box)
+    assert said["whole"] and said["checkpoint"]["signature"] == "good"
+    assert verify(box, "--key", "/root/kept/signers", status=1)["checkpoint"]["signature"] == "bad"
+    assert verify(box, "--known", "/root/kept/c", status=1)["first"]["flaw"] in ("rewritten", "missing")
+
+
+def test_a_full_disk_and_checkpoints(box):
+    """Where nothing can be recorded no checkpoint is, and that is said; the access ends all the same. When there is room
+    again, it is signed with everything that was late (row 39)."""
+    with small_disk(box) as fill:
+        eng, bob = Engineer(box), Person(box)
+        request = eng.enter(bob)
+        box.run("rm", f"{STATE}/reserve")
+        fill()
+        bob.ctl("revoke", request, check=False)
+        eng.read_to_end()
+        asked = box.ctl("audit", "checkpoint", check=False)
+        assert asked.returncode == 1 and "cannot do it now" in asked.stderr, asked.stderr
+        box.run("rm", f"{STATE}/fill")
+        receipt = box.wait_event("revoked", LOCKBOX_REQUEST=request)
+        text = box.ctl("audit", "checkpoint").stdout
+        covered = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Events"))
+        assert covered >= int(receipt["LOCKBOX_SEQ"])
+        assert verify(box)["whole"]
+
+
+def test_a_bit_of_the_disk(box):
+    """One bit of an old event flips: verify names it, what runs goes on and can be ended, and logins that are not gated
+    notice nothing (row 39)."""
+    access(box)
+    box.systemctl("stop", *UNITS)
+    path = box.root / f"{STATE[1:]}/lockbox.db"
+    data = bytearray(path.read_bytes())
+    at = data.index(b'"approver":"bob"')
+    data[at + 12] ^= 1
+    path.write_bytes(data)
+    box.systemctl("start", *UNITS)
+    said = verify(box, status=1)
+    ((seq,),) = sql(box, "SELECT seq FROM events WHERE json LIKE '%\"approver\":\"cob\"%'")
+    assert (said["first"]["flaw"], said["first"]["seq"]) == ("changed", seq)
+    access(box, "CASE-8")
+    assert box.client.ssh_run("admin", "echo in", key="admin").stdout == "in\n"

@@ -4,6 +4,7 @@ is changed in it is found by that."""
 
 import hashlib
 import json
+import os
 
 import pytest
 from conftest import TOP
@@ -18,7 +19,8 @@ STEPS = 5
 @pytest.fixture(scope="module")
 def elsewhere():
     """A machine on which there never was a lockbox."""
-    with Box(TOP / "build" / "image-bookworm", "elsewhere") as machine:
+    suite = os.environ["SUITES"].split()[0]
+    with Box(TOP / "build" / f"image-{suite}", "elsewhere") as machine:
         assert machine.run("command -v lockboxctl", check=False).returncode != 0
         yield machine
 
