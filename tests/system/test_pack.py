@@ -8,12 +8,13 @@ import os
 
 import pytest
 from conftest import TOP
-from lockbox import Box
+from lockbox import STATE, Box
 from people import Engineer, Person
 from test_checkpoint import access
 from test_signed import REVOKED, SIGNED, SIGNERS, ask, make_key, sign, statement, submit
 
 STEPS = 5
+COPIES = {"revoked": "receipt.json", "left-behind": "left-behind.json"}
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +82,14 @@ def canonical(event):
 
 
 def write_events(folder, events, chain=True):
-    """With new links from the first one on, if that is wanted: then only what is signed tells."""
+    """With new links from the first one on, if that is wanted, and in the copies: then only what is signed tells."""
     lines = []
     for event in events:
         if chain and lines:
             event = {**event, "prev": hashlib.sha256(lines[-1].encode()).hexdigest(), "seq": events[0]["seq"] + len(lines)}
         lines.append(canonical(event))
+        if chain and event["event"] in COPIES:
+            (folder / COPIES[event["event"]]).write_text(lines[-1] + "\n")
     (folder / "events.jsonl").write_text("".join(line + "\n" for line in lines))
 
 
@@ -236,6 +239,25 @@ def text_of_checkpoint(box, folder):
     write_events(folder, events)
 
 
+def by_root(box, folder):
+    """Who is root on the host changes what bob said, and the host's own key signs that: but bob's does not."""
+    events = read_events(folder)
+    approved = events[find(events, "approved")]
+    path = folder / f"statement-{approved['seq']}.txt"
+    approved["statement"] = path.read_text().replace("2h (7200 s)", "4h (14400 s)")
+    path.write_text(approved["statement"])
+    write_events(folder, events)
+    covered = (folder / "events.jsonl").read_text().splitlines()[events[-1]["count"] - events[0]["seq"]]
+    old = (folder / "checkpoint.txt").read_text().splitlines(keepends=True)
+    text = "".join([*old[:3], f"Hash: {hashlib.sha256(covered.encode()).hexdigest()}\n", *old[4:]])
+    signature = box.run(f"ssh-keygen -q -Y sign -n lockbox-checkpoint -f {STATE}/checkpoint_key", input=text).stdout
+    (folder / "checkpoint.txt").write_text(text)
+    (folder / "checkpoint.sig").write_text(signature)
+    events = read_events(folder)
+    events[-1].update(statement=text, signature=signature)
+    write_events(folder, events)
+
+
 def receipt(box, folder):
     path = folder / "receipt.json"
     path.write_text(path.read_text().replace('"killed":', '"killed":1'))
@@ -250,6 +272,7 @@ def other_report(box, folder):
 DAMAGES = {
     "an event was changed": of_events(edit_reason, False),
     "an event was changed, with all links": of_events(edit_reason, True),
+    "another was changed": of_events(edit_session, False),
     "another was changed, with all links": of_events(edit_session, True),
     "an event was left out": of_events(drop("opened"), False),
     "an event was left out, with all links": of_events(drop("opened"), True),
@@ -263,6 +286,7 @@ DAMAGES = {
     "the statement has another key": of_statement,
     "the statement was changed": text_of_statement,
     "the statement was changed, with all links": text_of_both,
+    "the statement was changed by root": by_root,
     "the receipt was changed": receipt,
     "the report is another": other_report,
 }

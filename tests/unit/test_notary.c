@@ -117,7 +117,7 @@ static int tear_down(void **state)
 #define AWAIT(f, condition)                                    \
     do {                                                       \
         for (int tries = 0; !(condition); tries++) {           \
-            assert_true(tries < 100000);                       \
+            assert_true(tries < 3000);                         \
             assert_true(sd_event_run((f)->event, 10000) >= 0); \
         }                                                      \
     } while (0)
