@@ -259,7 +259,7 @@ static void tell_checkpoint(const struct audit *a, const struct lb_verify_checkp
     else
         fprintf(a->ctl->out.out, "Last checkpoint: event %" PRId64 ", %s, signature %s%s.\n", c->events,
                 lb_human_stamp(c->time, stamp), checked_names[a->checked],
-                a->checked == LB_CHECKED_NOT ? " (with --key FILE)" : "");
+                a->checked == LB_CHECKED_NOT ? " (it is with --key FILE)" : "");
     if (a->checked == LB_CHECKED_BAD)
         lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "the checkpoint that is event %" PRId64 " was not signed by the host's key: %s",
                     c->seq, a->problem);
