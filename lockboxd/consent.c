@@ -12,8 +12,6 @@
 #include "policy/statement.h"
 #include "policy/text.h"
 
-#define REVOKED "revoked_signers"
-
 struct lb_consent {
     struct lb_gate *gate;
     struct lb_peer peer; /* who handed it in */
@@ -211,20 +209,12 @@ static void on_verified(void *userdata, const char *key, const char *problem)
     c->done(c->userdata, &o, state);
 }
 
-/* The keys that are good no more stand beside those that are. */
-static char *revoked_path(const char *signers)
-{
-    const char *slash = strrchr(signers, '/');
-    char *path;
-
-    return asprintf(&path, "%.*s" REVOKED, slash ? (int)(slash + 1 - signers) : 0, signers) < 0 ? NULL : path;
-}
-
 static int verify(struct lb_consent *c, struct lb_outcome *o)
 {
-    LB_FREE char *revoked = revoked_path(c->gate->signers_path), *error = NULL;
-    const struct lb_signer_call call = { c->gate->signers_path, revoked, c->choice.approver, c->text, c->signature };
-    int r = revoked ? lb_signer_new(c->gate->event, &call, on_verified, c, &c->signer, &error) : -ENOMEM;
+    LB_FREE char *error = NULL;
+    const struct lb_signer_call call = { c->gate->signers_path, LB_SIGNER_NAMESPACE, c->choice.approver, c->text,
+                                         c->signature };
+    int r = lb_signer_new(c->gate->event, &call, on_verified, c, &c->signer, &error);
 
     if (r < 0)
         lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", error ? error : strerror(-r));

@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "lockboxd/log.h"
+#include "lockboxd/notary.h"
 #include "lockboxd/unaccounted.h"
 #include "policy/base.h"
 
@@ -21,12 +22,14 @@ struct daemon {
     struct lb_gate *gate;
     struct lb_server *server;
     struct lb_unaccounted *unaccounted;
+    struct lb_notary *notary;
 };
 
 static void daemon_clear(struct daemon *d)
 {
     lb_unaccounted_free(d->unaccounted);
     lb_server_free(d->server);
+    lb_notary_free(d->notary);
     lb_gate_free(d->gate);
     sd_event_unref(d->event);
     lb_config_clear(&d->config);
@@ -221,6 +224,8 @@ static int start(struct daemon *d)
     r = lb_gate_start(d->gate); /* what should have ended is ended before anybody is let in */
     if (r >= 0)
         r = lb_unaccounted_new(d->gate, &d->config.kill_unaccounted, &d->unaccounted);
+    if (r >= 0)
+        r = lb_notary_new(d->gate, &d->notary);
     if (r < 0)
         return r;
     d->server = lb_server_new(d->event, d->gate, &d->config.limits);

@@ -8,6 +8,7 @@
 #include "lockboxd/clock.h"
 #include "lockboxd/launch.h"
 #include "lockboxd/log.h"
+#include "lockboxd/notary.h"
 #include "lockboxd/pause.h"
 #include "lockboxd/people.h"
 #include "lockboxd/reaped.h"
@@ -215,6 +216,7 @@ static void effect_unlock(struct lb_live *live)
 static void receipt(struct lb_live *live)
 {
     const char *runtime_directory = live->gate->runtime_directory;
+    struct lb_notary *notary = live->gate->notary;
     const struct lb_reap_result *ended = &live->ended;
     LB_FREE char *id = strdup(live->request->id);
     struct lb_event e = { .kind = receipt_of(live->request), .killed = ended->killed, .kinds = ended->kinds,
@@ -224,8 +226,10 @@ static void receipt(struct lb_live *live)
     live->units = lb_units_free(live->units);
     if (live->request->end.by)
         e.by = strdup(live->request->end.by);
-    if (lb_gate_step(live, &e) == 0 && id) /* `live` is gone */
+    if (lb_gate_step(live, &e) == 0 && id) { /* `live` is gone */
         lb_reaped_forget(runtime_directory, id);
+        lb_notary_ended(notary, id);
+    }
 }
 
 static void on_locked(void *userdata)

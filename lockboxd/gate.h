@@ -23,6 +23,7 @@ struct lb_live;
 struct lb_launch;
 struct lb_unaccounted;
 struct lb_behind;
+struct lb_notary;
 
 /* Somebody who waits for a request to change: an unanswered call hangs here. `wake` may take the waiter away. */
 struct lb_waiter {
@@ -63,6 +64,7 @@ struct lb_gate {
     struct lb_sessions *sessions;
     struct lb_systemd *systemd; /* NULL: no PID 1 to ask */
     struct lb_unaccounted *unaccounted; /* borrowed; NULL: nobody looks for what runs without an access */
+    struct lb_notary *notary;  /* borrowed; NULL: nobody signs checkpoints of the log */
     struct lb_ruleset *policy; /* NULL: no good set yet, nothing opens */
     struct lb_approvers *approvers; /* NULL: the file names nobody */
     char *policy_error, *store_error;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "lockboxd/consent.h"
+#include "lockboxd/countersign.h"
 #include "lockboxd/log.h"
 #include "lockboxd/paste.h"
 #include "lockboxd/verbs.h"
@@ -35,6 +36,8 @@ static void conn_free(struct lb_conn *c)
     lb_varlink_reader_clear(&c->reader);
     lb_consent_free(c->consent);
     lb_paste_free(c->paste);
+    lb_countersign_free(c->countersign);
+    lb_notary_forget(&c->checkpoint);
     free(c->words);
     free(c->out);
     free(c->follow_request);
@@ -49,6 +52,8 @@ static void conn_kill(struct lb_conn *c)
     lb_output_leave(&c->watcher); /* what he watched goes on */
     c->consent = lb_consent_free(c->consent);
     c->paste = lb_paste_free(c->paste);
+    c->countersign = lb_countersign_free(c->countersign);
+    lb_notary_forget(&c->checkpoint);
     sd_event_source_set_enabled(c->io, SD_EVENT_OFF); /* a hang-up is reported whatever is asked for */
     sd_event_source_set_time_relative(c->idle, 0);
     sd_event_source_set_enabled(c->idle, SD_EVENT_ONESHOT);
@@ -325,6 +330,7 @@ struct lb_server *lb_server_free(struct lb_server *s)
         sd_event_source_disable_unref(s->listeners[i].source);
     sd_event_unref(s->event);
     lb_pace_clear(&s->submissions);
+    lb_pace_clear(&s->checkpoints);
     free(s);
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "lockboxd/gate.h"
+#include "lockboxd/notary.h"
 #include "lockboxd/pace.h"
 #include "lockboxd/output.h"
 #include "lockboxd/proto/varlink.h"
@@ -16,6 +17,7 @@ enum lb_door { LB_DOOR_LOGIN = 1 << 0, LB_DOOR_CONTROL = 1 << 1 };
 
 struct lb_consent;
 struct lb_paste;
+struct lb_countersign;
 
 #define LB_SUBMISSIONS 30 /* signatures a minute for one uid: each is a process of ssh-keygen's or two */
 
@@ -32,6 +34,7 @@ struct lb_server {
     struct lb_conn *logins, *controls; /* by door: thousands may wait at the one, followers and others are at the other */
     size_t n_conns, n_others, n_waiting; /* n_others: not root's */
     struct lb_pace submissions; /* signed statements handed in, and signatures pasted */
+    struct lb_pace checkpoints; /* asked for */
     struct { sd_event_source *source; int door; } listeners[4];
     size_t n_listeners;
 };
@@ -61,6 +64,9 @@ struct lb_conn {
     bool pasting;  /* the last line was a piece of a signature */
     /* Access.Submit */
     struct lb_consent *consent;
+    /* Audit.Checkpoint, Audit.Countersign */
+    struct lb_notary_wait checkpoint;
+    struct lb_countersign *countersign;
     /* Access.Run */
     struct lb_watcher watcher;
     /* Audit.Events with more */

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whose signature it is: ssh-keygen -Y verify, in a process of its own beside the loop. It is given copies that nobody
- * can change meanwhile, an environment with nothing in it, and a few seconds.
+ * Whose signature it is: ssh-keygen -Y verify (and find-principals), in a process of its own beside the loop. It is given
+ * copies that nobody can change meanwhile.
  */
 #pragma once
 
-#include <stdbool.h>
+#include <stdint.h>
 #include <systemd/sd-event.h>
 
-/* The namespace of ours: what is signed for anything else (git, files) is not consent. */
+/* The namespace of decisions: what is signed for anything else (git, files) is not consent. */
 #define LB_SIGNER_NAMESPACE "lockbox-consent"
 
 struct lb_signer;
 
 struct lb_signer_call {
-    const char *signers;   /* path of the file that names principals and their keys (ssh-keygen(1), ALLOWED SIGNERS) */
-    const char *revoked;   /* path of the keys, or the KRL, of those that are good no more; need not exist */
-    const char *principal; /* whose signature it has to be; NULL: only whose key it is, good or not, of whatever text */
+    const char *signers;    /* path of the file that names principals and their keys (ssh-keygen(1), ALLOWED SIGNERS);
+                               revoked_signers beside it, which need not exist, are keys (or a KRL) that are good no more */
+    const char *namespace;  /* what the signature has to be for */
+    const char *principal;  /* whose signature it has to be; NULL: only whose key it is, good or not, of whatever text */
     const char *text, *signature; /* signature: armoured, as ssh-keygen -Y sign writes it */
-    int64_t patience;      /* µs that ssh-keygen has; 0: ten seconds */
+    int64_t patience;       /* µs that ssh-keygen has; 0: ten seconds */
 };
 
 /* `key` is "ED25519 SHA256:…", the key that signed (without a principal: those who have it, as they stand in the file, a

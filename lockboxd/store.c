@@ -396,6 +396,11 @@ int64_t lb_store_last(const struct lb_store *s, struct lb_time *ret_time)
     return s->seq;
 }
 
+const char *lb_store_last_hash(const struct lb_store *s)
+{
+    return s->hash;
+}
+
 /* --- writing --------------------------------------------------------------------------------------------------------- */
 
 static int append_one(struct lb_store *s, struct lb_event *e, int64_t seq, char hash[static LB_HASH_MAX])
@@ -534,6 +539,28 @@ int lb_store_events(struct lb_store *s, int64_t since, const char *request, int6
         if (r != 0)
             return r;
     }
+    return error_of(s->db, step);
+}
+
+/* In canonical bytes no text of anybody's can have these quotes. */
+int lb_store_newest(struct lb_store *s, const char *kind, int64_t since, lb_store_event *row, void *userdata)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    LB_FREE char *member = NULL;
+    int r = prepare(s, "SELECT seq, hash, json FROM events WHERE seq >= ? AND instr(json, ?) ORDER BY seq DESC LIMIT 1",
+                    &st), step;
+
+    if (r == 0 && asprintf(&member, "\"event\":\"%s\"", kind) < 0) {
+        member = NULL;
+        r = -ENOMEM;
+    }
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(st, 1, since);
+    bind_text(st, 2, member);
+    step = sqlite3_step(st);
+    if (step == SQLITE_ROW)
+        return row(userdata, sqlite3_column_int64(st, 0), column_text(st, 1), column_text(st, 2));
     return error_of(s->db, step);
 }
 

@@ -19,8 +19,9 @@ struct lb_store;
 int lb_store_open(const char *directory, bool read_only, int64_t reserve, struct lb_store **ret);
 struct lb_store *lb_store_close(struct lb_store *store); /* NULL is fine; returns NULL */
 
-/* The last event's seq (0: none) and time. */
+/* The last event's seq (0: none) and time; its hash, borrowed until the next is appended. */
 int64_t lb_store_last(const struct lb_store *store, struct lb_time *ret_time);
+const char *lb_store_last_hash(const struct lb_store *store);
 
 /* Appends all or nothing, in one durable commit; sets each event's seq on success. */
 int lb_store_append(struct lb_store *store, struct lb_event *events, size_t n);
@@ -48,6 +49,10 @@ int lb_store_list(struct lb_store *store, const struct lb_store_filter *filter, 
 typedef int lb_store_event(void *userdata, int64_t seq, const char *hash, const char *json);
 int lb_store_events(struct lb_store *store, int64_t since, const char *request, int64_t limit, lb_store_event *row,
                     void *userdata);
+
+/* Calls row for the newest event of this kind ("checkpoint"), if there is one from seq `since` on; what row returns is
+ * handed on. It reads all there are from the end on up to there. */
+int lb_store_newest(struct lb_store *store, const char *kind, int64_t since, lb_store_event *row, void *userdata);
 
 /* 1 and *ret, the ID of an emergency on the account that no approver has acknowledged yet; 0 if there is none. */
 int lb_store_unseen(struct lb_store *store, const char *account, char **ret);

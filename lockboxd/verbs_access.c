@@ -650,6 +650,18 @@ static void set_time(json_t *j, const char *name, int64_t wall)
     json_object_update(j, packed);
 }
 
+static void set_checkpoint(json_t *j, const struct lb_notary *n)
+{
+    int64_t time, seq = lb_notary_last(n, &time);
+
+    if (seq)
+        json_object_set_new(j, "checkpoint", json_integer(seq));
+    if (seq)
+        set_time(j, "checkpoint_at", time);
+    if (lb_notary_problem(n))
+        json_object_set_new(j, "checkpoint_problem", json_string(lb_notary_problem(n)));
+}
+
 static void verb_status(struct lb_conn *c, void *parameters)
 {
     struct lb_gate *g = c->server->gate;
@@ -673,6 +685,8 @@ static void verb_status(struct lb_conn *c, void *parameters)
                   (json_int_t)c->server->n_waiting, "connections", (json_int_t)c->server->n_conns);
     set_time(j, "started_at", g->started_at);
     set_time(j, "policy_loaded_at", g->policy_loaded_at);
+    if (g->notary)
+        set_checkpoint(j, g->notary);
     if (g->policy_error)
         json_object_set_new(j, "policy_error", json_string(g->policy_error));
     if (lb_gate_problem(g))

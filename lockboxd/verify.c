@@ -5,11 +5,12 @@
 #include <stdio.h>
 
 #include "policy/base.h"
+#include "policy/checkpoint.h"
 
 const char *const lb_flaw_names[] = {
     [LB_FLAW_NONE] = "",           [LB_FLAW_EMPTY] = "empty", [LB_FLAW_MISSING] = "missing",
     [LB_FLAW_MISPLACED] = "misplaced", [LB_FLAW_CHANGED] = "changed", [LB_FLAW_TWICE] = "twice",
-    [LB_FLAW_REWRITTEN] = "rewritten", [LB_FLAW_MAX_] = NULL,
+    [LB_FLAW_REWRITTEN] = "rewritten", [LB_FLAW_FORGED] = "forged", [LB_FLAW_MAX_] = NULL,
 };
 
 typedef unsigned char digest_of[LB_DIGEST_SIZE];
@@ -39,12 +40,21 @@ struct lb_verify *lb_verify_new(void)
     return v->hasher ? v : lb_verify_free(v);
 }
 
+static void clear_checkpoint(struct lb_verify_checkpoint *c)
+{
+    free(c->host);
+    free(c->statement);
+    free(c->signature);
+    *c = (struct lb_verify_checkpoint){ 0 };
+}
+
 struct lb_verify *lb_verify_free(struct lb_verify *v)
 {
     if (!v)
         return NULL;
     lb_hasher_free(v->hasher);
     free(v->digests);
+    clear_checkpoint(&v->verdict.checkpoint);
     free(v);
     return NULL;
 }
@@ -151,6 +161,72 @@ static int look_on(struct lb_verify *v, int64_t seq)
     return 0;
 }
 
+static bool is(struct lb_slice word, const char *text)
+{
+    return word.n == strlen(text) && memcmp(word.at, text, word.n) == 0;
+}
+
+/* What an event's text says of the log before it has to be so; -1 for an event that is older than what is known. */
+static int agrees(const struct lb_verify *v, const struct lb_checkpoint *c)
+{
+    char hash[LB_HASH_MAX];
+
+    if (c->events < v->first)
+        return c->events == v->known ? strcmp(c->hash, v->known_hash) == 0 : -1;
+    lb_chain_hex(v->digests[c->events - v->first], hash);
+    return strcmp(c->hash, hash) == 0;
+}
+
+/* A member of an event that has no lists and objects: what stands behind `"name":`, up to the quote or the comma that ends
+ * it. In canonical bytes no text can have the quotes of a name. */
+static struct lb_slice find_member(struct lb_slice json, const char *name)
+{
+    const char *end = json.at + json.n, *at = memmem(json.at, json.n, name, strlen(name)), *p;
+
+    if (!at)
+        return (struct lb_slice){ 0 };
+    at += strlen(name);
+    if (name[strlen(name) - 1] == '"')
+        for (p = at; p < end && *p != '"'; p++)
+            p += *p == '\\';
+    else
+        for (p = at; p < end && *p != ',' && *p != '}'; p++)
+            ;
+    return (struct lb_slice){ at, p < end ? (size_t)(p - at) : 0 };
+}
+
+static int keep_checkpoint(struct lb_verify *v, struct lb_slice json, struct lb_checkpoint *c, char **statement)
+{
+    struct lb_verify_checkpoint *newest = &v->verdict.checkpoint;
+
+    clear_checkpoint(newest);
+    newest->seq = v->next - 1;
+    newest->events = c->events;
+    newest->time = c->time;
+    newest->host = LB_TAKE(c->host);
+    newest->statement = LB_TAKE(*statement);
+    newest->signature = lb_slice_text(find_member(json, "\"signature\":\""));
+    return newest->signature ? 1 : -ENOMEM;
+}
+
+static int check_checkpoint(struct lb_verify *v, struct lb_slice json, bool hosts)
+{
+    LB_CLEANUP(lb_checkpoint_clear) struct lb_checkpoint c = { 0 };
+    LB_FREE char *statement = lb_slice_text(find_member(json, "\"statement\":\""));
+    int64_t seq = v->next - 1;
+    int r = statement ? lb_checkpoint_parse(statement, &c) : -ENOMEM;
+
+    if (r == -ENOMEM)
+        return r;
+    if (r < 0 || c.events != lb_slice_number(find_member(json, "\"count\":")))
+        return find_flaw(v, LB_FLAW_FORGED, seq, 0, "it has not the text of one");
+    if (c.events >= seq)
+        return find_flaw(v, LB_FLAW_FORGED, seq, 0, "it names an event that is not before it");
+    if (agrees(v, &c) == 0)
+        return find_flaw(v, LB_FLAW_REWRITTEN, c.events, 0, "a checkpoint behind it names another one");
+    return hosts ? keep_checkpoint(v, json, &c, &statement) : 1;
+}
+
 static int64_t min(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -180,6 +256,7 @@ int lb_verify_event(struct lb_verify *v, int64_t seq, struct lb_slice hash, stru
     int64_t own = readable ? lb_slice_number(members[LB_MEMBER_SEQ]) : -1;
     digest_of digest;
     char actual[LB_HASH_MAX];
+    bool hosts;
     int r = lb_hasher_digest(v->hasher, json.at ? json.at : "", json.n, digest);
 
     if (r < 0)
@@ -200,7 +277,9 @@ int lb_verify_event(struct lb_verify *v, int64_t seq, struct lb_slice hash, stru
         return check_again(v, own, digest);
     if (own > v->next)
         return find_flaw(v, LB_FLAW_MISSING, v->next, own - 1, NULL);
-    return check_new(v, digest, actual, members[LB_MEMBER_PREV]);
+    r = check_new(v, digest, actual, members[LB_MEMBER_PREV]);
+    hosts = is(members[LB_MEMBER_EVENT], "checkpoint");
+    return r == 1 && (hosts || is(members[LB_MEMBER_EVENT], "countersigned")) ? check_checkpoint(v, json, hosts) : r;
 }
 
 void lb_verify_disagrees(struct lb_verify *v, int64_t seq, const char *what)

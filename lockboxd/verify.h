@@ -19,10 +19,18 @@ enum lb_flaw {
     LB_FLAW_CHANGED,   /* `seq` is not as it was written; `what` says how that is seen */
     LB_FLAW_TWICE,     /* there are two different ones of this number */
     LB_FLAW_REWRITTEN, /* `seq` is not the one that is known: it, or one before it, was written anew */
+    LB_FLAW_FORGED,    /* `seq` is a checkpoint, or the countersignature of one, that this log cannot have */
     LB_FLAW_MAX_,
 };
 
 extern const char *const lb_flaw_names[]; /* by enum lb_flaw, for programs */
+
+/* The newest checkpoint (policy/checkpoint.h) that was found good, but for its signature: that is for the caller to verify. */
+struct lb_verify_checkpoint {
+    int64_t seq;            /* of its event; 0: there is none */
+    int64_t events, time;   /* as its text says */
+    char *host, *statement, *signature; /* borrowed until lb_verify_free */
+};
 
 struct lb_verdict {
     int flaw; /* the first one */
@@ -31,6 +39,7 @@ struct lb_verdict {
     int64_t events;         /* how many different ones were found good, from the first on */
     int64_t last;           /* the last of them … */
     char hash[LB_HASH_MAX]; /* … and its hash */
+    struct lb_verify_checkpoint checkpoint;
 };
 
 struct lb_verify;

@@ -57,6 +57,8 @@ const char *const lb_event_names[] = {
     [LB_EVENT_STOPPING] = "stopping",
     [LB_EVENT_POLICY_LOADED] = "policy-loaded",
     [LB_EVENT_POLICY_REFUSED] = "policy-refused",
+    [LB_EVENT_CHECKPOINT] = "checkpoint",
+    [LB_EVENT_COUNTERSIGNED] = "countersigned",
     [LB_EVENT_MAX_] = NULL,
 };
 
@@ -151,6 +153,10 @@ const struct lb_event_class lb_event_classes[LB_EVENT_MAX_] = {
     [LB_EVENT_POLICY_LOADED] = { "f10a882aea06440394fc5415a3b2e621", NOTICE, "Policy loaded: {note}" },
     [LB_EVENT_POLICY_REFUSED] = { "d6d62498b00f410ea8fe839b443451b4", ERR,
         "Policy refused, the last good one stays in force: {note}" },
+    [LB_EVENT_CHECKPOINT] = { "12122a502899423e96c5b0e6354ea627", NOTICE,
+        "The log stands at event {count}[, signed with {signer}]." },
+    [LB_EVENT_COUNTERSIGNED] = { "c697ddcabd2f478d99469ff88b984599", NOTICE,
+        "{approver} countersigned the checkpoint of event {count}[ with {signer}]." },
 };
 
 #define AT(member) offsetof(struct lb_event, member)

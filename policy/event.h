@@ -65,6 +65,8 @@ enum lb_event_kind {
     LB_EVENT_STOPPING,
     LB_EVENT_POLICY_LOADED,
     LB_EVENT_POLICY_REFUSED,
+    LB_EVENT_CHECKPOINT,    /* the host has signed what the log is: policy/checkpoint.h */
+    LB_EVENT_COUNTERSIGNED, /* … and so has somebody else, who keeps it elsewhere */
     LB_EVENT_MAX_,
 };
 
@@ -131,7 +133,8 @@ struct lb_event {
     char *approver, *role, *stage, *evidence, *note; /* role: "customer" */
     char *from;
     char *nonce;             /* a stage begins: what a signed decision at it has to name */
-    char *statement, *signature, *signer; /* evidence "signed": the text, its OpenSSH signature, "ED25519 SHA256:…" */
+    char *statement, *signature, *signer; /* evidence "signed", CHECKPOINT, COUNTERSIGNED: the text, its OpenSSH signature,
+                                             "ED25519 SHA256:…" */
 
     /* sessions */
     int64_t session;         /* audit session id */
@@ -159,7 +162,7 @@ struct lb_event {
     int64_t shared;          /* alive, outside of any session, and perhaps another engineer's on the same account */
 
     /* LEFT_BEHIND: how many changes there are; of each kind the first ones, and a line that says how many more */
-    int64_t count;
+    int64_t count;           /* CHECKPOINT, COUNTERSIGNED: of events, up to the one that it names */
     struct lb_list changes;  /* struct lb_change */
 };
 

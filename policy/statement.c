@@ -4,35 +4,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "policy/base.h"
+#include "policy/lines.h"
 #include "policy/span.h"
 #include "policy/text.h"
 
 #define TITLE "Lockbox consent, version 1"
-#define TIME "%Y-%m-%dT%H:%M:%SZ"
-#define TIME_MAX 32
+#define TIME_MAX LB_LINES_TIME_MAX
 #define DURATION_MAX (LB_SPAN_MAX + 32)
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
-
-static int format_time(int64_t usec, char *buf)
-{
-    time_t seconds = usec / LB_USEC_PER_SEC;
-    struct tm tm;
-
-    return gmtime_r(&seconds, &tm) && strftime(buf, TIME_MAX, TIME, &tm) > 0 ? 0 : -EINVAL;
-}
-
-/* What strptime takes besides what we write is found when the text is made again. */
-static int parse_time(const char *text, int64_t *ret)
-{
-    struct tm tm = { 0 };
-    const char *end = strptime(text, TIME, &tm);
-
-    return end && !*end && !__builtin_mul_overflow((int64_t)timegm(&tm), LB_USEC_PER_SEC, ret) ? 0 : -EINVAL;
-}
 
 /* The span is for the reader, and rounded; the seconds count. */
 static const char *format_duration(int64_t usec, char *buf)
@@ -68,47 +50,10 @@ static int format_not_after(const struct lb_request *r, char *buf)
 
     if (r->terms.expire_after == LB_NEVER || __builtin_add_overflow(r->requested_at, r->terms.expire_after, &end))
         return snprintf(buf, TIME_MAX, "never") > 0 ? 0 : -EINVAL;
-    return format_time(end, buf);
+    return lb_lines_format_time(end, buf);
 }
 
 /* --- making it ---------------------------------------------------------------------------------------------------- */
-
-/* A value that has more than one line could say anything. */
-static bool is_line(const char *value)
-{
-    for (; *value; value++)
-        if ((unsigned char)*value < ' ' || *value == 0x7f)
-            return false;
-    return true;
-}
-
-struct line {
-    const char *label, *value; /* nothing: no line */
-};
-
-static int write_lines(const struct line *lines, size_t n, char **ret)
-{
-    LB_FREE char *text = NULL;
-    size_t size;
-    bool good = true;
-    FILE *f = open_memstream(&text, &size);
-
-    if (!f)
-        return -ENOMEM;
-    fputs(TITLE "\n", f);
-    for (size_t i = 0; i < n; i++) {
-        if (!lines[i].value || !*lines[i].value)
-            continue;
-        good = good && is_line(lines[i].value);
-        fprintf(f, "%s: %s\n", lines[i].label, lines[i].value);
-    }
-    if (fclose(f) != 0)
-        return -ENOMEM;
-    if (!good || size > LB_STATEMENT_MAX)
-        return -EINVAL;
-    *ret = LB_TAKE(text);
-    return 0;
-}
 
 int lb_statement_make(const struct lb_statement *s, const struct lb_request *r, const char *stage, const char *digest,
                       char **ret)
@@ -123,10 +68,10 @@ int lb_statement_make(const struct lb_statement *s, const struct lb_request *r, 
     if (s->approve)
         format_duration(s->duration, duration);
     if (s->approve && s->from)
-        error = error ? error : format_time(s->from, begins);
+        error = error ? error : lb_lines_format_time(s->from, begins);
     else if (s->approve && !r->extends)
         strcpy(begins, r->terms.starts == LB_STARTS_LOGIN ? "with the first login" : "at once");
-    const struct line lines[] = {
+    const struct lb_line lines[] = {
         { "Decision", s->approve ? "approve" : "deny" },
         { "Request", r->id }, { "Host", r->host }, { "Account", r->account },
         { "Engineer", r->engineer }, { "Proven by", r->key && *r->key ? r->key : "nothing" },
@@ -136,31 +81,17 @@ int lb_statement_make(const struct lb_statement *s, const struct lb_request *r, 
         { "Approver", s->approver }, { "Stage", stage }, { "Note", s->note },
         { "Nonce", r->nonce }, { "Digest", digest },
     };
-    return error < 0 ? error : write_lines(lines, LB_ELEMENTS(lines), ret);
+    return error < 0 ? error : lb_lines_write(TITLE, lines, LB_ELEMENTS(lines), ret);
 }
 
 /* --- reading it --------------------------------------------------------------------------------------------------- */
 
-/* The value of the first line of this label, owned; NULL: there is none, or out of memory. */
-static char *find(const char *text, const char *label)
-{
-    size_t n = strlen(label);
-
-    for (const char *line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n'))
-        if (strncmp(line + 1, label, n) == 0 && strncmp(line + 1 + n, ": ", 2) == 0) {
-            const char *value = line + 1 + n + 2;
-
-            return strndup(value, strcspn(value, "\n"));
-        }
-    return NULL;
-}
-
 /* How long and from when. Words instead of a time are those of the request. */
 static int parse_times(const char *text, struct lb_statement *s)
 {
-    LB_FREE char *duration = find(text, "Duration"), *begins = find(text, "Begins");
+    LB_FREE char *duration = lb_lines_find(text, "Duration"), *begins = lb_lines_find(text, "Begins");
 
-    if (begins && parse_time(begins, &s->from) < 0)
+    if (begins && lb_lines_parse_time(begins, &s->from) < 0)
         s->from = 0;
     return duration ? parse_duration(duration, &s->duration) : -EINVAL;
 }
@@ -172,10 +103,10 @@ int lb_statement_parse(const char *text, struct lb_statement *ret)
 
     if (strlen(text) > LB_STATEMENT_MAX || strncmp(text, TITLE "\n", strlen(TITLE "\n")) != 0)
         return -EINVAL;
-    decision = find(text, "Decision");
-    s.request = find(text, "Request");
-    s.approver = find(text, "Approver");
-    s.note = find(text, "Note");
+    decision = lb_lines_find(text, "Decision");
+    s.request = lb_lines_find(text, "Request");
+    s.approver = lb_lines_find(text, "Approver");
+    s.note = lb_lines_find(text, "Note");
     s.approve = lb_streq(decision, "approve");
     if (!s.request || !s.approver || (!s.approve && !lb_streq(decision, "deny")))
         return -EINVAL;

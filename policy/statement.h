@@ -5,9 +5,10 @@
  */
 #pragma once
 
+#include "policy/lines.h"
 #include "policy/request.h"
 
-#define LB_STATEMENT_MAX 4096 /* bytes */
+#define LB_STATEMENT_MAX LB_LINES_MAX /* bytes */
 
 /* What the approver chose; all the rest of the text is the request's. */
 struct lb_statement {

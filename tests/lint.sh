@@ -59,7 +59,8 @@ only doctor "$inspect|lockboxd/ctl/table\.h|lockboxd/(policy_files|people|read_t
 never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch] lockboxd/inspect/doctor/*.[ch]
 
 # What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
-for room in store journal systemd footprint freezer reaper sessions terminals people signer signers scripts output report qr pasted; do
+for room in store journal systemd footprint freezer reaper sessions terminals people keygen signer signers scripts output report qr \
+    pasted; do
     [ -e "lockboxd/$room.c" ] || continue
     more=
     case $room in
@@ -67,6 +68,7 @@ for room in store journal systemd footprint freezer reaper sessions terminals pe
     journal) more='|store' ;;
     freezer) more='|footprint' ;;
     signers) more='|signer' ;;
+    signer) more='|keygen' ;;
     reaper) more='|footprint|freezer' ;;
     esac
     only "$room" "(policy|lockboxd/proto)/.*|lockboxd/($room|chain|proc|clock|log$more)\\.h" "lockboxd/$room".[ch]
@@ -80,7 +82,7 @@ only 'the verifier' '(policy|lockboxd/proto)/.*|lockboxd/(chain|peek|verify|entr
     lockboxd/peek.[ch] lockboxd/verify.[ch] lockboxd/entries.[ch] lockboxd/fold.[ch]
 
 # The gate and its logic are called by the server, never the other way round.
-for room in gate recover resend effects reaped thaw login launch decide rights behind consent paste; do
+for room in gate recover resend effects reaped thaw login launch decide rights behind consent paste notary countersign; do
     includes lockboxd/$room.[ch] 2>/dev/null | grep -E ':lockboxd/(server|verbs|daemon|config|ctl/.*)\.h$' |
         complain "$room must not include this"
 done

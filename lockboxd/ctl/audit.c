@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 
+#include "lockboxd/ctl/checkpoint.h"
 #include "lockboxd/ctl/human.h"
 #include "lockboxd/entries.h"
 #include "lockboxd/fold.h"
@@ -27,6 +28,9 @@ struct audit {
     bool partial;                        /* read through the daemon, which may not show all */
     int64_t foreign;
     json_t *strangers;                   /* the first of them */
+    const char *beside;                  /* directory of the database that is read; NULL: none is */
+    int checked;                         /* enum lb_checked: the newest checkpoint */
+    char *problem;                       /* … why it is BAD */
 };
 
 #define STRANGERS_MAX 20
@@ -37,6 +41,18 @@ static void audit_clear(struct audit *a)
     lb_fold_free(a->fold);
     free(a->damage);
     json_decref(a->strangers);
+    free(a->problem);
+}
+
+/* A checkpoint that somebody kept. */
+static int read_kept(const struct lb_ctl *ctl, const char *path, struct lb_verify *v)
+{
+    LB_CLEANUP(lb_checkpoint_clear) struct lb_checkpoint c = { 0 };
+    int r = lb_checkpoint_read(ctl, path, &c);
+
+    if (r == LB_EXIT_DONE)
+        lb_verify_know(v, c.events, c.hash, ctl->options[LB_OPTION_JOURNAL]);
+    return r;
 }
 
 static int read_known(const struct lb_ctl *ctl, struct lb_verify *v)
@@ -46,9 +62,11 @@ static int read_known(const struct lb_ctl *ctl, struct lb_verify *v)
 
     if (!text)
         return LB_EXIT_DONE;
+    if (seq <= 0 && access(text, F_OK) == 0)
+        return read_kept(ctl, text, v);
     if (seq <= 0 || strlen(hash + 1) != LB_HASH_MAX - 1 || strspn(hash + 1, HEX) != LB_HASH_MAX - 1)
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--known %s: it is a number, a colon and 64 digits, as an earlier "
-                           "lockboxctl audit verify said", text);
+                           "lockboxctl audit verify said, or the file of a checkpoint", text);
     lb_verify_know(v, seq, hash + 1, ctl->options[LB_OPTION_JOURNAL]);
     return LB_EXIT_DONE;
 }
@@ -154,8 +172,10 @@ static int read_here(struct audit *a, const char *directory)
         path = NULL;
         return lb_ctl_lost(a->ctl, -ENOMEM);
     }
-    if (access(path, R_OK) == 0)
-        return read_database(a, directory ? directory : STATE_DIRECTORY);
+    if (access(path, R_OK) == 0) {
+        a->beside = directory ? directory : STATE_DIRECTORY;
+        return read_database(a, a->beside);
+    }
     if (errno != EACCES || directory)
         return lb_ctl_fail(a->ctl, errno == EACCES ? LB_EXIT_NOT_PERMITTED : LB_EXIT_FAILED, "%s: %s", path,
                            strerrordesc_np(errno));
@@ -232,8 +252,10 @@ static int tell_flaw(const struct audit *a, const struct lb_verdict *d)
         return lb_ctl_fail(ctl, LB_EXIT_FAILED, "there are two different events %" PRId64 ": one of them was made up, "
                            "or the log was begun anew", d->seq);
     case LB_FLAW_REWRITTEN:
-        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is not the one that is known: it, or one before it, "
-                           "was written anew", d->seq);
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is not the one that is known%s%s: it, or one before it, "
+                           "was written anew", d->seq, d->what ? "; " : "", d->what ? d->what : "");
+    case LB_FLAW_FORGED:
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is no checkpoint of this log: %s", d->seq, d->what);
     default:
         return LB_EXIT_DONE;
     }
@@ -257,6 +279,25 @@ static void tell_strangers(const struct audit *a)
         lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "… and %" PRId64 " more of those", a->foreign - (int64_t)i);
 }
 
+static const char *const checked_names[] = {
+    [LB_CHECKED_NOT] = "not checked", [LB_CHECKED_GOOD] = "good", [LB_CHECKED_BAD] = "bad",
+};
+
+static void tell_checkpoint(const struct audit *a, const struct lb_verify_checkpoint *c)
+{
+    char stamp[LB_HUMAN_MAX];
+
+    if (!c->seq)
+        fprintf(a->ctl->out.out, "There is no checkpoint in it.\n");
+    else
+        fprintf(a->ctl->out.out, "Last checkpoint: event %" PRId64 ", %s, signature %s%s.\n", c->events,
+                lb_human_stamp(c->time, stamp), checked_names[a->checked],
+                a->checked == LB_CHECKED_NOT ? " (it is with --key FILE)" : "");
+    if (a->checked == LB_CHECKED_BAD)
+        lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "the checkpoint that is event %" PRId64 " was not signed by the host's key: %s",
+                    c->seq, a->problem);
+}
+
 static int tell(const struct audit *a, const struct lb_verdict *d)
 {
     FILE *out = a->ctl->out.out;
@@ -272,15 +313,26 @@ static int tell(const struct audit *a, const struct lb_verdict *d)
     if (d->events > 0)
         fprintf(out, "%s: events %" PRId64 " to %" PRId64 ".\n", d->flaw ? "Good up to there" : "The trail is whole",
                 d->last - d->events + 1, d->last);
+    if (d->events > 0)
+        tell_checkpoint(a, &d->checkpoint);
     if (d->events > 0 && !d->flaw)
         fprintf(out, "Keep this elsewhere, to see later that nothing was cut off or written anew:\n"
                      "  lockboxctl audit verify --known %" PRId64 ":%s\n", d->last, d->hash);
-    return a->foreign ? LB_EXIT_FAILED : r;
+    return a->foreign || a->checked == LB_CHECKED_BAD ? LB_EXIT_FAILED : r;
+}
+
+static json_t *pack_checkpoint(const struct audit *a, const struct lb_verify_checkpoint *c)
+{
+    char time[LB_LINES_TIME_MAX] = "";
+
+    lb_lines_format_time(c->time, time);
+    return json_pack("{s:I, s:I, s:s, s:s, s:s*}", "seq", (json_int_t)c->seq, "events", (json_int_t)c->events, "time", time,
+                     "signature", checked_names[a->checked], "problem", a->problem);
 }
 
 static int tell_json(const struct audit *a, const struct lb_verdict *d)
 {
-    bool whole = !d->flaw && !*a->request && !a->damage && !a->foreign;
+    bool whole = !d->flaw && !*a->request && !a->damage && !a->foreign && a->checked != LB_CHECKED_BAD;
     LB_JSON json_t *value = json_pack("{s:b, s:I, s:I, s:O}", "whole", whole, "events", (json_int_t)d->events,
                                       "foreign", (json_int_t)a->foreign, "strangers", a->strangers);
     json_t *flaw = d->flaw ? json_pack("{s:s, s:I, s:s*}", "flaw", lb_flaw_names[d->flaw], "seq", (json_int_t)d->seq,
@@ -292,6 +344,8 @@ static int tell_json(const struct audit *a, const struct lb_verdict *d)
         json_object_set_new(value, "first", flaw);
     if (d->events > 0)
         json_object_set_new(value, "last", json_pack("{s:I, s:s}", "seq", (json_int_t)d->last, "hash", d->hash));
+    if (d->checkpoint.seq)
+        json_object_set_new(value, "checkpoint", pack_checkpoint(a, &d->checkpoint));
     if (*a->request && !d->flaw)
         json_object_set_new(value, "request", json_string(a->request));
     if (a->damage && !d->flaw)
@@ -315,5 +369,8 @@ int verb_audit_verify(struct lb_ctl *ctl)
     if (r != LB_EXIT_DONE)
         return r;
     verdict = lb_verify_end(a.verify);
+    r = lb_checkpoint_check(ctl, &verdict.checkpoint, a.beside, &a.checked, &a.problem);
+    if (r != LB_EXIT_DONE)
+        return r;
     return ctl->options[LB_OPTION_JSON] ? tell_json(&a, &verdict) : tell(&a, &verdict);
 }

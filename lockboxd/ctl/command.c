@@ -49,9 +49,16 @@ static const struct lb_verb verbs[] = {
     { "events", "[ID]", "what happened; --since -20: the last twenty", verb_events,
       BIT(JSON) | BIT(FOLLOW) | BIT(SINCE) | BIT(JOURNAL_DIRECTORY), 1 },
     { "audit verify", "[PATH]", "is the trail whole, and as it was written?", verb_audit_verify,
-      BIT(JSON) | BIT(JOURNAL) | BIT(KNOWN), 1 },
+      BIT(JSON) | BIT(JOURNAL) | BIT(KNOWN) | BIT(KEY), 1 },
     { "audit export", "", "the trail, for a spreadsheet or a program", verb_audit_export,
       BIT(FORMAT) | BIT(SINCE) | BIT(UNTIL) },
+    { "audit checkpoint", "", "what the log is now, signed by the host, to keep elsewhere", verb_audit_checkpoint,
+      BIT(OUTPUT) | BIT(SIGN) | BIT(APPROVER) },
+    { "audit countersign", "[FILE [SIGNATURE]]", "hand in your signature of a checkpoint", verb_audit_countersign,
+      BIT(JSON) | BIT(APPROVER), 2 },
+    { "audit pack", "[ID]", "the evidence of an access, to be verified without lockbox", verb_audit_pack,
+      BIT(OUTPUT), 1, .needs = BIT(OUTPUT), .states = EVER, .which = "recent" },
+    { "audit key", "", "the key by which the host signs checkpoints", verb_audit_key, BIT(JSON) },
     { "policy check", "[FILE...]", "is the policy without mistakes?", verb_policy_check, BIT(POLICY_DIRECTORY), -1 },
     { "policy explain", "", "which rule decides a login, and why", verb_policy_explain,
       BIT(JSON) | BIT(POLICY_DIRECTORY) | BIT(ACCOUNT) | BIT(SERVICE) | BIT(SCOPE) | BIT(RHOST) | BIT(KEY) |
@@ -111,7 +118,8 @@ static int read_verb(struct lb_ctl *ctl)
     if (first && strcmp(first, "policy") == 0)
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "policy what? lockboxctl policy check, lockboxctl policy explain");
     if (first && strcmp(first, "audit") == 0)
-        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "audit what? lockboxctl audit verify, lockboxctl audit export");
+        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "audit what? verify, export, pack, checkpoint, countersign, key; "
+                           "see: lockboxctl --help");
     return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s%sthe commands that there are: lockboxctl --help", first ? first : "",
                        first ? " is no command; " : "");
 }

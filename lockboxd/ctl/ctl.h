@@ -36,7 +36,7 @@ enum lb_option {
     LB_OPTION_FOLLOW, LB_OPTION_FOR, LB_OPTION_NOTE, LB_OPTION_REASON, LB_OPTION_SCOPE, LB_OPTION_WAIT,
     LB_OPTION_SERVICE, LB_OPTION_RHOST, LB_OPTION_KEY, LB_OPTION_IDENTITY, LB_OPTION_AT, LB_OPTION_FROM,
     LB_OPTION_SIGN, LB_OPTION_ROOT, LB_OPTION_HOLD, LB_OPTION_DECISION, LB_OPTION_APPROVER,
-    LB_OPTION_JOURNAL, LB_OPTION_KNOWN, LB_OPTION_FORMAT, LB_OPTION_JOURNAL_DIRECTORY, LB_OPTION_QR,
+    LB_OPTION_JOURNAL, LB_OPTION_KNOWN, LB_OPTION_FORMAT, LB_OPTION_JOURNAL_DIRECTORY, LB_OPTION_QR, LB_OPTION_OUTPUT,
     LB_OPTION_MAX_,
 };
 
@@ -271,6 +271,10 @@ int verb_run(struct lb_ctl *ctl);
 int verb_events(struct lb_ctl *ctl);
 int verb_audit_verify(struct lb_ctl *ctl);
 int verb_audit_export(struct lb_ctl *ctl);
+int verb_audit_key(struct lb_ctl *ctl);
+int verb_audit_pack(struct lb_ctl *ctl);
+int verb_audit_checkpoint(struct lb_ctl *ctl);
+int verb_audit_countersign(struct lb_ctl *ctl);
 int verb_policy_check(struct lb_ctl *ctl);
 int verb_policy_explain(struct lb_ctl *ctl);
 int verb_status(struct lb_ctl *ctl);

@@ -38,7 +38,7 @@ static const struct {
     [LB_OPTION_WAIT] = { "wait", NULL, "until somebody has decided; 0 only if access was given" },
     [LB_OPTION_SERVICE] = { "service", "NAME", "the PAM service: sshd (the default), login, sudo, ..." },
     [LB_OPTION_RHOST] = { "rhost", "ADDRESS", "where the login comes from; local without it" },
-    [LB_OPTION_KEY] = { "key", "KINDS", "what was proven: plain, certificate, hardware, or several with commas" },
+    [LB_OPTION_KEY] = { "key", "KEY", "explain: what was proven (plain, certificate, hardware); verify: the host's, a file" },
     [LB_OPTION_IDENTITY] = { "identity", "KEYID", "the certificate's Key ID" },
     [LB_OPTION_AT] = { "at", "TIME", "as if it were then: 2024-05-03 18:00, 18:00, tomorrow 09:00" },
     [LB_OPTION_FROM] = { "from", "TIME", "access begins then: tomorrow 09:00, 2024-05-03 18:00, +2h" },
@@ -48,9 +48,10 @@ static const struct {
     [LB_OPTION_APPROVER] = { "approver", "NAME", "whose decision it is; yours without it" },
     [LB_OPTION_JOURNAL] = { "journal", NULL, "the journal's copy, of this host or in PATH" },
     [LB_OPTION_JOURNAL_DIRECTORY] = { "journal-directory", "DIR", "from the journal files in DIR, not from this host" },
-    [LB_OPTION_KNOWN] = { "known", "SEQ:HASH", "event SEQ has this hash: what an earlier verify said" },
+    [LB_OPTION_KNOWN] = { "known", "KNOWN", "what an earlier verify said (SEQ:HASH), or a file: a checkpoint that was kept" },
     [LB_OPTION_QR] = { "qr", NULL, "also as a QR code, on a terminal that has room for it" },
     [LB_OPTION_FORMAT] = { "format", "FORMAT", "jsonl (the default) or csv" },
+    [LB_OPTION_OUTPUT] = { "output", "FILE", "-o FILE: write it there, not to standard output" },
     [LB_OPTION_HOLD] = { "hold", NULL, "the access's time stands still, for --for (1h) at most" },
 };
 
@@ -93,7 +94,7 @@ static int find_run(int argc, char **argv, const struct option *known)
 
     opterr = 0;
     while (c != -1)
-        c = getopt_long(argc, argv, "+h", known, NULL);
+        c = getopt_long(argc, argv, "+ho:", known, NULL);
     found = optind < argc && strcmp(argv[optind], "run") == 0 ? optind : 0;
     opterr = 1;
     optind = 0; /* from the begin again */
@@ -110,7 +111,7 @@ int lb_ctl_read_options(struct lb_ctl *ctl, int argc, char **argv)
         known[i] = (struct option){ options[i].name, options[i].value != NULL, NULL, LONG + i };
     run = find_run(argc, argv, known);
     while (r == LB_EXIT_DONE) {
-        c = getopt_long(argc, argv, run ? "+h" : "h", known, NULL);
+        c = getopt_long(argc, argv, run ? "+ho:" : "ho:", known, NULL);
         if (c == '?') /* getopt has told which */
             return lb_ctl_fail(ctl, LB_EXIT_USAGE, "the options that there are: lockboxctl --help");
         if (c == -1 && !(run && optind == run))
@@ -118,7 +119,7 @@ int lb_ctl_read_options(struct lb_ctl *ctl, int argc, char **argv)
         if (c == -1) /* its own options, up to the script */
             optind++;
         else
-            r = keep(ctl, c == 'h' ? LB_OPTION_HELP : c - LONG, optarg);
+            r = keep(ctl, c == 'h' ? LB_OPTION_HELP : c == 'o' ? LB_OPTION_OUTPUT : c - LONG, optarg);
     }
     if (run && optind > run)
         argv[--optind] = argv[run]; /* over an option that has been read */

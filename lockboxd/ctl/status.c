@@ -36,6 +36,16 @@ static void counts(const struct lb_ctl *ctl, const json_t *status)
         fputs("all of them in the journal\n", ctl->out.out);
 }
 
+static void checkpoint(const struct lb_ctl *ctl, const json_t *status)
+{
+    char moment[LB_HUMAN_MAX];
+
+    if (lb_ctl_int(status, "checkpoint"))
+        fprintf(ctl->out.out, "Signed:   checkpoint %" PRId64 ", %s\n", lb_ctl_int(status, "checkpoint"),
+                lb_human_moment(lb_ctl_time(status, "checkpoint_at"), ctl->now, moment));
+    trouble(ctl, "Unsigned: ", LB_COLOUR_YELLOW, lb_ctl_string(status, "checkpoint_problem"));
+}
+
 static void print(const struct lb_ctl *ctl, const json_t *status)
 {
     char moment[LB_HUMAN_MAX];
@@ -50,6 +60,7 @@ static void print(const struct lb_ctl *ctl, const json_t *status)
             loaded ? lb_human_moment(loaded, ctl->now, moment) : "");
     trouble(ctl, "Refused:  ", LB_COLOUR_YELLOW, lb_ctl_string(status, "policy_error"));
     counts(ctl, status);
+    checkpoint(ctl, status);
     trouble(ctl, "Problem:  ", LB_COLOUR_RED, lb_ctl_string(status, "problem"));
 }
 

@@ -88,7 +88,7 @@ static void test_signature(void **state)
     assert_true(asprintf(&path, "%s/allowed_signers", directory) > 0);
     f = fopen(path, "w");
     assert_true(f && fputs(line, f) >= 0 && fclose(f) == 0 && chmod(path, 0644) == 0);
-    const struct lb_signer_call call = { path, "/nonexistent", "bob", text, signature };
+    const struct lb_signer_call call = { path, LB_SIGNER_NAMESPACE, "bob", text, signature };
     assert_true(sd_event_new(&event) >= 0);
     assert_int_equal(lb_signer_new(event, &call, on_done, &verdict, &signer, &error), 0);
     while (!verdict.done)

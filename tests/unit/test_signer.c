@@ -134,7 +134,7 @@ static void on_done(void *userdata, const char *key, const char *problem)
 /* "" if it is bob's signature, else the problem. Borrowed. */
 static const char *verify(struct fixture *f, const char *text, const char *signature)
 {
-    const struct lb_signer_call call = { f->signers, f->revoked, f->principal, text, signature, f->patience };
+    const struct lb_signer_call call = { f->signers, LB_SIGNER_NAMESPACE, f->principal, text, signature, f->patience };
     struct lb_signer *s = NULL;
     LB_FREE char *error = NULL;
 
@@ -287,7 +287,7 @@ static void test_hanging(void **state)
 {
     struct fixture *f = *state;
     LB_FREE char *signature = sign(f, "zero", "lockbox-consent"), *error = NULL;
-    const struct lb_signer_call call = { f->signers, f->revoked, "bob", TEXT, signature, LB_USEC_PER_SEC / 5 };
+    const struct lb_signer_call call = { f->signers, LB_SIGNER_NAMESPACE, "bob", TEXT, signature, LB_USEC_PER_SEC / 5 };
     struct lb_signer *s = NULL;
     sd_event_source *tick = NULL;
     int ticks = 0;
@@ -378,7 +378,7 @@ static void test_revoked(void **state)
 static void test_files(void **state)
 {
     struct fixture *f = *state;
-    const struct lb_signer_call call = { f->signers, f->revoked, "bob", TEXT, "" };
+    const struct lb_signer_call call = { f->signers, LB_SIGNER_NAMESPACE, "bob", TEXT, "" };
     const struct { const char *path; mode_t mode; int wanted; } cases[] = {
         { f->signers, 0666, -EACCES }, { f->signers, 0664, -EACCES }, { f->revoked, 0646, -EACCES },
     };
@@ -409,7 +409,7 @@ static void test_given_up(void **state)
 {
     struct fixture *f = *state;
     LB_FREE char *signature = sign(f, "zero", "lockbox-consent"), *error = NULL;
-    const struct lb_signer_call call = { f->signers, f->revoked, "bob", TEXT, signature };
+    const struct lb_signer_call call = { f->signers, LB_SIGNER_NAMESPACE, "bob", TEXT, signature };
     struct lb_signer *s = NULL;
 
     trust(f, "bob", 0);

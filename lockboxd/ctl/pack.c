@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Everything about one access that is in the log, and what the host signed of it. The same access makes the same bytes
+ * each time, once it is over.
+ */
+#include "lockboxd/ctl/pack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "lockboxd/ctl/checkpoint.h"
+#include "lockboxd/proto/json.h"
+#include "policy/glob.h"
+
+#define SIGNERS "/etc/lockbox/allowed_signers"
+#define PROGRESS (2 * LB_USEC_PER_SEC)
+#define ENOUGH (-1) /* what a page says when no more are wanted */
+
+extern char **environ;
+
+static void pack_clear(struct lb_pack *p)
+{
+    for (size_t i = 0; p->files && p->files[i]; i++) {
+        LB_FREE char *path = NULL;
+
+        if (asprintf(&path, "%s/%s", p->directory, p->files[i]) >= 0)
+            unlink(path);
+    }
+    if (p->directory) {
+        LB_FREE char *folder = NULL;
+
+        if (p->folder && asprintf(&folder, "%s/%s", p->directory, p->folder) >= 0)
+            rmdir(folder);
+        rmdir(p->directory);
+    }
+    json_decref(p->request);
+    lb_strings_free(p->approvers);
+    lb_strings_free(p->files);
+    free(p->directory);
+    free(p->folder);
+}
+
+/* --- files of it -------------------------------------------------------------------------------------------------- */
+
+FILE *lb_pack_open(struct lb_pack *p, const char *name)
+{
+    LB_FREE char *path = NULL, *inside = NULL;
+    FILE *f = NULL;
+
+    if (asprintf(&inside, "%s/%s", p->folder, name) < 0 || asprintf(&path, "%s/%s", p->directory, inside) < 0 ||
+        lb_strings_append(&p->files, inside) < 0)
+        errno = ENOMEM;
+    else
+        f = fopen(path, "wxe");
+    if (!f)
+        lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s/%s cannot be written: %s", p->directory ? p->directory : "", name,
+                    strerrordesc_np(errno));
+    return f;
+}
+
+int lb_pack_close(const struct lb_pack *p, FILE *f, bool good)
+{
+    if (fclose(f) == 0 && good)
+        return LB_EXIT_DONE;
+    return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "the pack cannot be written in %s: is the disk full?", p->directory);
+}
+
+static int put(struct lb_pack *p, const char *name, const char *text)
+{
+    FILE *f = lb_pack_open(p, name);
+
+    return f ? lb_pack_close(p, f, fputs(text, f) >= 0) : LB_EXIT_FAILED;
+}
+
+static int make_folder(struct lb_pack *p)
+{
+    const char *where = getenv("TMPDIR");
+    LB_FREE char *path = NULL;
+
+    if (asprintf(&p->directory, "%s/lockbox-pack-XXXXXX", where && *where ? where : "/tmp") < 0)
+        p->directory = NULL;
+    if (!p->directory || asprintf(&p->folder, "lockbox-%s", p->ctl->id) < 0)
+        return lb_ctl_lost(p->ctl, -ENOMEM);
+    if (!mkdtemp(p->directory)) {
+        int r = lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", p->directory, strerrordesc_np(errno));
+
+        free(LB_TAKE(p->directory));
+        return r;
+    }
+    if (asprintf(&path, "%s/%s", p->directory, p->folder) < 0 || mkdir(path, 0700) < 0)
+        return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", p->directory, strerrordesc_np(errno));
+    return LB_EXIT_DONE;
+}
+
+/* --- which events ------------------------------------------------------------------------------------------------- */
+
+static int take_own(const struct lb_ctl *ctl, const json_t *events, void *userdata)
+{
+    struct lb_pack *p = userdata;
+    const json_t *event = NULL;
+    size_t i = 0;
+
+    (void)ctl;
+    json_array_foreach (events, i, event) {
+        p->last = lb_ctl_int(event, "seq");
+        p->first = p->first ? p->first : p->last;
+    }
+    return LB_EXIT_DONE;
+}
+
+/* One that was being made while the access ended says less than that it has ended. */
+static int find_checkpoint(const struct lb_ctl *ctl, const json_t *events, void *userdata)
+{
+    struct lb_pack *p = userdata;
+    const json_t *event = NULL;
+    size_t i = 0;
+
+    (void)ctl;
+    json_array_foreach (events, i, event) {
+        const char *json = lb_ctl_string(event, "json");
+        LB_JSON json_t *own = strcmp(lb_ctl_string(event, "event"), "checkpoint") == 0 ? lb_json_load(json, strlen(json))
+                                                                                       : NULL;
+        if (lb_ctl_int(own, "count") < p->last)
+            continue;
+        p->checkpoint = lb_ctl_int(event, "seq");
+        p->time = lb_ctl_int(own, "time");
+        return ENOUGH;
+    }
+    return LB_EXIT_DONE;
+}
+
+static int look_for_checkpoint(struct lb_pack *p)
+{
+    int r = lb_ctl_pages(p->ctl, p->last + 1, NULL, find_checkpoint, p);
+
+    return r == ENOUGH ? LB_EXIT_DONE : r;
+}
+
+/* Who may not have one made may not read all that is in a pack either: the daemon says so. */
+static int find_events(struct lb_pack *p)
+{
+    LB_FREE char *statement = NULL, *signature = NULL;
+    int r = lb_ctl_pages(p->ctl, 1, p->ctl->id, take_own, p);
+
+    if (r == LB_EXIT_DONE)
+        r = look_for_checkpoint(p);
+    if (r != LB_EXIT_DONE || p->checkpoint)
+        return r;
+    r = lb_checkpoint_fetch(p->ctl, &statement, &signature);
+    if (r == LB_EXIT_DONE)
+        r = look_for_checkpoint(p);
+    if (r == LB_EXIT_DONE && !p->checkpoint)
+        r = lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "no checkpoint covers the last event of %s yet: try again", p->ctl->id);
+    return r;
+}
+
+/* --- the events --------------------------------------------------------------------------------------------------- */
+
+static int put_numbered(struct lb_pack *p, int64_t seq, const char *ending, const char *text)
+{
+    char name[48];
+
+    snprintf(name, sizeof(name), "statement-%" PRId64 "%s", seq, ending);
+    return put(p, name, text);
+}
+
+static int put_statement(struct lb_pack *p, int64_t seq, const json_t *own)
+{
+    const char *statement = lb_ctl_string(own, "statement"), *approver = lb_ctl_string(own, "approver");
+    int r = put_numbered(p, seq, ".txt", statement);
+
+    if (r == LB_EXIT_DONE)
+        r = put_numbered(p, seq, ".sig", lb_ctl_string(own, "signature"));
+    if (r == LB_EXIT_DONE && !lb_strings_contain(p->approvers, approver) && lb_strings_append(&p->approvers, approver) < 0)
+        r = lb_ctl_lost(p->ctl, -ENOMEM);
+    return r;
+}
+
+/* Which events are files of their own. */
+static const struct { const char *event, *name; } whole[] = {
+    { "completed", "receipt.json" },       { "ended", "receipt.json" },         { "revoked", "receipt.json" },
+    { "left-behind", "left-behind.json" }, { "no-report", "left-behind.json" },
+};
+
+static int put_own(struct lb_pack *p, int64_t seq, const char *kind, const char *json)
+{
+    LB_JSON json_t *own = lb_json_load(json, strlen(json));
+    LB_FREE char *line = NULL;
+
+    if (*lb_ctl_string(own, "statement"))
+        return put_statement(p, seq, own);
+    for (size_t i = 0; i < LB_ELEMENTS(whole); i++)
+        if (strcmp(whole[i].event, kind) == 0)
+            return asprintf(&line, "%s\n", json) < 0 ? lb_ctl_lost(p->ctl, -ENOMEM) : put(p, whole[i].name, line);
+    return LB_EXIT_DONE;
+}
+
+static int put_checkpoint(struct lb_pack *p, const char *json)
+{
+    LB_JSON json_t *own = lb_json_load(json, strlen(json));
+    int r = put(p, "checkpoint.txt", lb_ctl_string(own, "statement"));
+
+    return r == LB_EXIT_DONE ? put(p, "checkpoint.sig", lb_ctl_string(own, "signature")) : r;
+}
+
+static void tell_progress(struct lb_pack *p)
+{
+    int64_t now = lb_ctl_now();
+
+    if (now - p->told < PROGRESS)
+        return;
+    p->told = now;
+    lb_ctl_fail(p->ctl, 0, "%" PRId64 " of %" PRId64 " events", p->next - p->first, p->checkpoint - p->first + 1);
+}
+
+struct slice {
+    struct lb_pack *pack;
+    FILE *f;
+};
+
+static int take_slice(const struct lb_ctl *ctl, const json_t *events, void *userdata)
+{
+    struct slice *s = userdata;
+    struct lb_pack *p = s->pack;
+    const json_t *event = NULL;
+    size_t i = 0;
+
+    json_array_foreach (events, i, event) {
+        int64_t seq = lb_ctl_int(event, "seq");
+        const char *json = lb_ctl_string(event, "json");
+        int r = LB_EXIT_DONE;
+
+        if (seq != p->next)
+            return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is not to be had: lockboxctl audit verify", p->next);
+        if (fprintf(s->f, "%s\n", json) < 0)
+            return LB_EXIT_FAILED;
+        p->next++;
+        if (strcmp(lb_ctl_string(event, "request"), ctl->id) == 0)
+            r = put_own(p, seq, lb_ctl_string(event, "event"), json);
+        if (r == LB_EXIT_DONE && seq == p->checkpoint)
+            r = put_checkpoint(p, json);
+        if (r != LB_EXIT_DONE || seq == p->checkpoint)
+            return r != LB_EXIT_DONE ? r : ENOUGH;
+    }
+    tell_progress(p);
+    return LB_EXIT_DONE;
+}
+
+static int put_events(struct lb_pack *p)
+{
+    struct slice s = { p, lb_pack_open(p, "events.jsonl") };
+    int r, closed;
+
+    if (!s.f)
+        return LB_EXIT_FAILED;
+    p->next = p->first;
+    p->told = lb_ctl_now();
+    r = lb_ctl_pages(p->ctl, p->first, NULL, take_slice, &s);
+    closed = lb_pack_close(p, s.f, !ferror(s.f));
+    if (r == LB_EXIT_DONE) /* the log ends before its checkpoint */
+        r = lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "event %" PRId64 " is not to be had: lockboxctl audit verify", p->next);
+    return r == ENOUGH ? closed : r;
+}
+
+/* --- the other files ---------------------------------------------------------------------------------------------- */
+
+static int put_request(struct lb_pack *p)
+{
+    LB_FREE char *text = json_dumps(p->request, JSON_SORT_KEYS | JSON_INDENT(2)), *line = NULL;
+
+    if (!text || asprintf(&line, "%s\n", text) < 0) {
+        line = NULL;
+        return lb_ctl_lost(p->ctl, -ENOMEM);
+    }
+    return put(p, "request.json", line);
+}
+
+/* Whether a line of allowed signers is about one of them: its first word is a list of patterns. */
+static bool is_about(const char *line, char *const *names)
+{
+    LB_FREE char *words = strndup(line + (*line == '"'), strcspn(line + (*line == '"'), " \t\""));
+    char *rest = words, *pattern;
+
+    while (rest && (pattern = strsep(&rest, ",")))
+        for (size_t i = 0; names && names[i]; i++)
+            if (!lb_glob_mistake(pattern) && lb_glob_fits(pattern, names[i]))
+                return true;
+    return false;
+}
+
+static void put_approvers(const struct lb_pack *p, FILE *to)
+{
+    FILE *from = p->approvers ? fopen(SIGNERS, "re") : NULL;
+    LB_FREE char *line = NULL;
+    size_t size = 0;
+
+    if (p->approvers && !from)
+        lb_ctl_fail(p->ctl, 0, SIGNERS " cannot be read (%s): the approvers' keys are not in the pack",
+                    strerrordesc_np(errno));
+    while (from && getline(&line, &size, from) > 0)
+        if (*line != '#' && is_about(line, p->approvers))
+            fprintf(to, "%.*s\n", (int)strcspn(line, "\n"), line);
+    if (from)
+        fclose(from);
+}
+
+static int put_signers(struct lb_pack *p)
+{
+    LB_JSON json_t *key = NULL;
+    int r = lb_ctl_call(p->ctl, LB_AUDIT "Key", json_object(), &key);
+    FILE *f = r == LB_EXIT_DONE ? lb_pack_open(p, "signers") : NULL;
+
+    if (!f)
+        return r != LB_EXIT_DONE ? r : LB_EXIT_FAILED;
+    fprintf(f, "%s\n", lb_ctl_string(key, "line"));
+    put_approvers(p, f);
+    return lb_pack_close(p, f, !ferror(f));
+}
+
+static int put_verify(struct lb_pack *p)
+{
+    return put(p, "VERIFY.txt", lb_pack_verify);
+}
+
+/* What is in it, in the order of the tar; each may have found out what those behind it need. */
+static int (*const parts[])(struct lb_pack *p) = { put_events, put_request, put_signers, put_verify };
+
+/* --- stock programs ----------------------------------------------------------------------------------------------- */
+
+/* Runs it with the files as its last words, inside the directory. enum lb_exit. */
+static int run(const struct lb_pack *p, const char *const *words, char *const *files, const char *directory, int out)
+{
+    posix_spawn_file_actions_t actions;
+    const char **argv = NULL;
+    size_t n = 0, m = 0;
+    int r, status = 0;
+    pid_t pid;
+
+    while (words[n])
+        n++;
+    while (files[m])
+        m++;
+    argv = calloc(n + m + 1, sizeof(*argv));
+    if (!argv)
+        return lb_ctl_lost(p->ctl, -ENOMEM);
+    memcpy(argv, words, n * sizeof(*argv));
+    memcpy(argv + n, files, m * sizeof(*argv));
+    posix_spawn_file_actions_init(&actions);
+    r = posix_spawn_file_actions_addchdir_np(&actions, directory) |
+        posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    r = r ? ENOMEM : posix_spawnp(&pid, words[0], &actions, NULL, (char *const *)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    free(argv);
+    while (r == 0 && waitpid(pid, &status, 0) < 0)
+        r = errno == EINTR ? 0 : errno;
+    if (r == 0 && status == 0)
+        return LB_EXIT_DONE;
+    return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s could not do its work%s%s", words[0], r ? ": " : "",
+                       r ? strerrordesc_np(r) : "");
+}
+
+/* As they are called inside of the folder, and from there. */
+static int put_sums(struct lb_pack *p)
+{
+    static const char *const words[] = { "sha256sum", "--", NULL };
+    LB_FREE char *folder = NULL;
+    char **names = NULL;
+    size_t n = strlen(p->folder) + 1;
+    FILE *f;
+    int r = LB_EXIT_DONE;
+
+    for (size_t i = 0; r == LB_EXIT_DONE && p->files[i]; i++)
+        r = lb_strings_append(&names, p->files[i] + n) < 0 ? lb_ctl_lost(p->ctl, -ENOMEM) : LB_EXIT_DONE;
+    f = r == LB_EXIT_DONE ? lb_pack_open(p, "SHA256SUMS") : NULL;
+    if (f && asprintf(&folder, "%s/%s", p->directory, p->folder) >= 0)
+        r = run(p, words, names, folder, fileno(f));
+    lb_strings_free(names);
+    return !f ? LB_EXIT_FAILED : r == LB_EXIT_DONE ? lb_pack_close(p, f, true) : (fclose(f), r);
+}
+
+static int make_tar(const struct lb_pack *p, int out)
+{
+    char mtime[48];
+    const char *const words[] = { "tar", "--create", "--file=-", "--format=ustar", "--owner=0", "--group=0",
+                                  "--numeric-owner", "--mode=0644", mtime, "--no-recursion", "--", NULL };
+
+    snprintf(mtime, sizeof(mtime), "--mtime=@%" PRId64, p->time / LB_USEC_PER_SEC);
+    return run(p, words, p->files, p->directory, out);
+}
+
+/* Whole, or not there; and what is there is not written over. */
+static int write_tar(const struct lb_pack *p)
+{
+    const char *file = p->ctl->options[LB_OPTION_OUTPUT];
+    LB_FREE char *unfinished = NULL;
+    LB_CLOSE int fd = -1;
+    int r;
+
+    if (strcmp(file, "-") == 0)
+        return make_tar(p, STDOUT_FILENO);
+    if (asprintf(&unfinished, "%s.tmp", file) < 0) {
+        unfinished = NULL;
+        return lb_ctl_lost(p->ctl, -ENOMEM);
+    }
+    fd = open(unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", unfinished, strerrordesc_np(errno));
+    r = make_tar(p, fd);
+    if (r == LB_EXIT_DONE && (fsync(fd) < 0 || renameat2(AT_FDCWD, unfinished, AT_FDCWD, file, RENAME_NOREPLACE) < 0))
+        r = lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", file, strerrordesc_np(errno));
+    if (r != LB_EXIT_DONE)
+        unlink(unfinished);
+    return r;
+}
+
+/* --- the verb ----------------------------------------------------------------------------------------------------- */
+
+static int check_output(const struct lb_ctl *ctl)
+{
+    const char *file = ctl->options[LB_OPTION_OUTPUT];
+
+    if (strcmp(file, "-") == 0)
+        return ctl->out.width ? lb_ctl_fail(ctl, LB_EXIT_USAGE, "a tar is nothing for a terminal: -o FILE.tar")
+                              : LB_EXIT_DONE;
+    if (access(file, F_OK) == 0)
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "%s is there already; it is not written over", file);
+    return LB_EXIT_DONE;
+}
+
+int verb_audit_pack(struct lb_ctl *ctl)
+{
+    LB_CLEANUP(pack_clear) struct lb_pack p = { .ctl = ctl };
+    int r = check_output(ctl);
+
+    if (r == LB_EXIT_DONE)
+        r = lb_ctl_get(ctl, &p.request);
+    if (r == LB_EXIT_DONE)
+        r = find_events(&p);
+    if (r == LB_EXIT_DONE && !*lb_ctl_string(p.request, "closed_at"))
+        lb_ctl_fail(ctl, 0, "%s is not over: its story goes on behind event %" PRId64, ctl->id, p.last);
+    if (r == LB_EXIT_DONE)
+        r = make_folder(&p);
+    for (size_t i = 0; r == LB_EXIT_DONE && i < LB_ELEMENTS(parts); i++)
+        r = parts[i](&p);
+    if (r == LB_EXIT_DONE)
+        r = put_sums(&p);
+    if (r == LB_EXIT_DONE)
+        r = write_tar(&p);
+    return r;
+}
