@@ -168,6 +168,8 @@ install: all
 	$(call put_all,packaging/sshd/*.conf,$(datadir)/lockbox/sshd)
 	$(call put_all,policy/examples/*.policy,$(datadir)/lockbox/examples)
 	$(call put_all,policy/examples/actions/*,$(datadir)/lockbox/examples/actions)
+	$(call put,0644,packaging/remote/openapi.yaml,$(datadir)/lockbox/remote/openapi.yaml)
+	$(call put,0755,packaging/remote/approval-service,$(datadir)/lockbox/remote/approval-service)
 	$(foreach s,1 5 7 8,$(call put_all,packaging/man/*.$(s),$(mandir)/man$(s)) &&) true
 	$(call put,0644,packaging/completion/lockboxctl,$(datadir)/bash-completion/completions/lockboxctl)
 

@@ -98,7 +98,7 @@ home curl/ 'lockboxd/courier/.*'
 
 sources="$(ls policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] lockboxd/*/*/*.[ch] tests/*/*.[ch])"
 scripts="$(grep -lE '^#! */bin/(ba)?sh' tests/*.sh tests/*/*.sh .ci/* packaging/*/* 2>/dev/null)"
-pythons="$(ls tests/*/*.py)"
+pythons="$(ls tests/*/*.py packaging/remote/approval-service)"
 # shellcheck disable=SC2086
 {
     for f in $sources $scripts $pythons; do
