@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lockboxd/courier/channel.h"
 
+#include "lockboxd/courier/remote.h"
 #include "policy/base.h"
 
 const struct lb_channel *const lb_channels[] = {
     &lb_channel_webhook,
+    &lb_channel_remote,
     NULL,
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lockboxd/courier/part.h"
+#include "lockboxd/courier/remote.h"
 
 const struct lb_part *const lb_parts[] = {
+    &lb_part_remote,
     NULL,
 };

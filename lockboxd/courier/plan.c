@@ -210,10 +210,25 @@ static int plan_webhooks(const struct lb_occasion *o, struct lb_plan *plan)
     return r;
 }
 
+/* --- remote ---------------------------------------------------------------------------------------------------------- */
+
+/* Who may have been asked there is told that there is nothing to decide any more. */
+static int plan_remote(const struct lb_occasion *o, struct lb_plan *plan)
+{
+    const struct lb_remote_config *remote = &o->config->remote;
+    const struct lb_request *q = o->request;
+    bool over = kinds[o->event->kind].settles && q && !lb_state_is_waiting(q->state);
+
+    if (!remote->url || !over || (!lb_strings_contain(q->entitled, remote->approver) &&
+                                  !lb_strings_contain(q->reviewers, remote->approver)))
+        return 0;
+    return lb_plan_add(plan, "remote", "remote", NULL, LB_NOTICE_OUTCOME, 0, o->now + o->config->give_up);
+}
+
 /* --- all of it ------------------------------------------------------------------------------------------------------- */
 
 static int (*const plans[])(const struct lb_occasion *o, struct lb_plan *plan) = {
-    plan_mail, plan_webhooks,
+    plan_mail, plan_webhooks, plan_remote,
 };
 
 int lb_plan_make(const struct lb_occasion *o, struct lb_plan *ret)

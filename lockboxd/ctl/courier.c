@@ -101,8 +101,31 @@ static void print_target(const struct lb_ctl *ctl, const char *indent, const jso
     fputc('\n', out);
 }
 
+/* "  remote: failing since 18:00, 2 waiting: the answer was HTTP 403" */
+static void print_part(const struct lb_ctl *ctl, const char *name, const json_t *part)
+{
+    const char *state = part ? lb_ctl_string(part, "state") : "disabled", *problem = lb_ctl_string(part, "problem");
+    int64_t since = lb_ctl_time(part, "since"), waiting = lb_ctl_int(part, "waiting");
+    FILE *out = ctl->out.out;
+    char moment[LB_HUMAN_MAX];
+
+    fprintf(out, "          %s: %s", name, lb_terminal_colour(&ctl->out, colour_of(state)));
+    lb_terminal_write(&ctl->out, state);
+    if (since)
+        fprintf(out, " since %s", lb_human_moment(since, ctl->now, moment));
+    fputs(lb_terminal_colour(&ctl->out, LB_COLOUR_NONE), out);
+    if (waiting)
+        fprintf(out, ", %" PRId64 " waiting", waiting);
+    if (*problem) {
+        fputs(": ", out);
+        lb_terminal_write(&ctl->out, problem);
+    }
+    fputc('\n', out);
+}
+
 static void print_status(const struct lb_ctl *ctl, const json_t *status)
 {
+    static const char *const parts[] = { "remote", "export" };
     const char *problem = lb_ctl_string(status, "problem"), *mistakes = lb_ctl_string(status, "config_error");
     const json_t *target = NULL, *targets = json_object_get(status, "targets");
     int64_t behind = lb_ctl_int(status, "behind");
@@ -124,6 +147,8 @@ static void print_status(const struct lb_ctl *ctl, const json_t *status)
     fputs(lb_terminal_colour(&ctl->out, LB_COLOUR_NONE), out);
     json_array_foreach (targets, i, target)
         print_target(ctl, "          ", target);
+    for (i = 0; i < LB_ELEMENTS(parts); i++)
+        print_part(ctl, parts[i], json_object_get(json_object_get(status, "parts"), parts[i]));
 }
 
 /* A host that tells nobody need not read about it. */
