@@ -24,7 +24,7 @@ WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wstrict-prot
 CET      := $(if $(filter x86_64% i%86%,$(shell $(CC) -dumpmachine)),-fcf-protection=full)
 HARDEN   := -fstack-protector-strong -fPIC $(CET) $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE -I. -DLB_VERSION='"$(VERSION)"' -DLB_LIBEXECDIR='"$(libexecdir)/lockbox"' \
-              -DLB_SBINDIR='"$(sbindir)"' $(CFLAGS) $(WARNINGS) $(HARDEN) \
+              -DLB_SBINDIR='"$(sbindir)"' -DLB_BINDIR='"$(bindir)"' $(CFLAGS) $(WARNINGS) $(HARDEN) \
               $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) $(CPPFLAGS)
 ALL_LDFLAGS = $(LDFLAGS) -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE),-Wl,-z,defs)
 

@@ -132,7 +132,7 @@ if command -v cppcheck >/dev/null; then
     printf '#define %s for (%s = 0, %s = 0;;)\n' 'json_array_foreach(a, i, v)' i v 'json_object_foreach(o, k, v)' k v \
         >"$work/macros.h"
     cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr -I. --include="$work/macros.h" \
-        -D_GNU_SOURCE -DLB_VERSION='"0"' -DLB_LIBEXECDIR='"/"' -DLB_SBINDIR='"/"' \
+        -D_GNU_SOURCE -DLB_VERSION='"0"' -DLB_LIBEXECDIR='"/"' -DLB_SBINDIR='"/"' -DLB_BINDIR='"/"' \
         --suppress=missingIncludeSystem --suppress=memleak --suppress=nullPointer:lockboxd/people.c \
         --suppress=nullPointerRedundantCheck:lockboxd/sessions.c --suppress=legacyUninitvar:pam_lockbox/gated.c \
         --template='{file}:{line}: {severity}: {message} [{id}]' --template-location=' ' \

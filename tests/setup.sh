@@ -10,7 +10,7 @@ set -eu
 
 build='build-essential pkg-config libpam0g-dev libjansson-dev libsystemd-dev libsqlite3-dev libssl-dev
     libcurl4-openssl-dev libqrencode-dev libcmocka-dev'
-test='mmdebstrap systemd-container python3-pytest python3-pexpect openssh-client util-linux mount procps
+test='mmdebstrap systemd-container python3-pytest python3-pexpect python3-botocore openssh-client util-linux mount procps
     debian-archive-keyring'
 
 case "${1-}" in

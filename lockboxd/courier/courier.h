@@ -18,6 +18,7 @@ struct lb_courier_options {
     const char *config_path, *approvers_path;
     const char *socket;            /* lockboxd's */
     const char *state_directory, *runtime_directory;
+    const char *packer;            /* makes evidence packs: lockboxctl */
 };
 
 struct lb_control;

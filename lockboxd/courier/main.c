@@ -11,6 +11,7 @@ static struct lb_courier_options arg = {
     .socket = LB_CONTROL_SOCKET,
     .state_directory = "/var/lib/lockbox-courier",
     .runtime_directory = "/run/lockbox-courier",
+    .packer = LB_BINDIR "/lockboxctl",
 };
 static bool arg_check;
 
@@ -23,6 +24,7 @@ static void help(void)
          "  --socket PATH              where lockboxd listens (default " LB_CONTROL_SOCKET ")\n"
          "  --state-directory DIR      the outbox (default /var/lib/lockbox-courier)\n"
          "  --runtime-directory DIR    its own socket (default /run/lockbox-courier)\n"
+         "  --packer PROGRAM           makes evidence packs (default " LB_BINDIR "/lockboxctl)\n"
          "  --check                    are the settings without mistakes? Says which there are, and exits\n"
          "  --help  --version\n\n"
          "SIGHUP reads the settings again; SIGTERM stops. See lockbox-courier(8).");
@@ -30,13 +32,14 @@ static void help(void)
 
 static int parse(int argc, char *argv[])
 {
-    enum { CONFIG = 256, APPROVERS, SOCKET, STATE, RUNTIME, CHECK, HELP, VERSION };
+    enum { CONFIG = 256, APPROVERS, SOCKET, STATE, RUNTIME, PACKER, CHECK, HELP, VERSION };
     static const struct option options[] = {
         { "config", required_argument, NULL, CONFIG },
         { "approvers", required_argument, NULL, APPROVERS },
         { "socket", required_argument, NULL, SOCKET },
         { "state-directory", required_argument, NULL, STATE },
         { "runtime-directory", required_argument, NULL, RUNTIME },
+        { "packer", required_argument, NULL, PACKER },
         { "check", no_argument, NULL, CHECK },
         { "help", no_argument, NULL, HELP },
         { "version", no_argument, NULL, VERSION },
@@ -51,6 +54,7 @@ static int parse(int argc, char *argv[])
         case SOCKET: arg.socket = optarg; break;
         case STATE: arg.state_directory = optarg; break;
         case RUNTIME: arg.runtime_directory = optarg; break;
+        case PACKER: arg.packer = optarg; break;
         case CHECK: arg_check = true; break;
         case HELP: help(); return 0;
         case VERSION: puts("lockbox-courier " LB_VERSION); return 0;
