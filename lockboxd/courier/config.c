@@ -497,7 +497,7 @@ static int defaults(struct lb_courier_config *ret)
 {
     char name[256] = "";
     struct lb_courier_config c = {
-        .give_up = 4 * 24 * HOUR, .mail.remind = HOUR, .remote.poll = 60 * LB_USEC_PER_SEC, .export.every = HOUR,
+        .give_up = 4 * 24 * HOUR, .mail.remind = HOUR, .remote.poll = 30 * LB_USEC_PER_SEC, .export.every = HOUR,
     };
 
     gethostname(name, sizeof(name) - 1);

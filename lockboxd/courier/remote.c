@@ -167,21 +167,33 @@ static struct topic *find(struct lb_remote *remote, const char *request, size_t 
     return NULL;
 }
 
-void lb_remote_touch(struct lb_remote *remote, const char *request)
+static struct topic *add(struct lb_remote *remote, const char *request)
+{
+    struct topic *t = calloc(1, sizeof(*t));
+    char *copy = strdup(request);
+
+    if (!t || !copy) {
+        free(t);
+        free(copy);
+        return NULL;
+    }
+    *t = (struct topic){ .remote = remote, .next = remote->first, .request = copy };
+    remote->first = t;
+    return t;
+}
+
+void lb_remote_touch(struct lb_remote *remote, const char *request, bool waits)
 {
     size_t n;
     struct topic *t = find(remote, request, &n);
 
-    if (!remote->means.config->remote.url)
+    if (!t && !waits)
         return;
-    if (!t && n < QUESTIONS_MAX && (t = calloc(1, sizeof(*t)))) {
-        *t = (struct topic){ .remote = remote, .next = remote->first, .request = strdup(request) };
-        remote->first = t;
-    }
-    if (!t || !t->request) {
-        lb_log(LOG_ERR, "remote: too much waits: nobody is asked about %s", request);
-        if (t)
-            drop(t);
+    if (!t && n < QUESTIONS_MAX)
+        t = add(remote, request);
+    if (!t) { /* what is too much now is found in the list, later */
+        remote->unsynced = true;
+        arm(remote);
         return;
     }
     t->stale = true;
@@ -205,18 +217,16 @@ static void on_list(void *userdata, const char *error, const json_t *parameters)
         const char *id = json_string_value(json_object_get(request, "id"));
 
         if (id)
-            lb_remote_touch(remote, id);
+            lb_remote_touch(remote, id, true);
     }
 }
 
 /* What was asked about before may be over. */
 void lb_remote_sync(struct lb_remote *remote)
 {
-    if (!remote->means.config->remote.url)
-        return;
     for (struct topic *t = remote->first, *following; t; t = following) {
         following = t->next;
-        lb_remote_touch(remote, t->request);
+        lb_remote_touch(remote, t->request, true);
     }
     remote->listing = remote->listing ? remote->listing
                                       : lb_query_start(remote->means.queries, "org.lockbox.Access.List",

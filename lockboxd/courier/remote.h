@@ -12,13 +12,13 @@
 
 struct lb_remote;
 
-/* Everything is borrowed until the free. Without a URL in the configuration it does nothing. -ENOMEM. */
+/* Everything is borrowed until the free. The configuration has a URL. -ENOMEM. */
 int lb_remote_new(sd_event *event, struct lb_queries *queries, struct lb_transfers *transfers,
                   const struct lb_courier_config *config, struct lb_remote **ret);
 struct lb_remote *lb_remote_free(struct lb_remote *remote); /* NULL is fine; returns NULL */
 
-/* Something has happened to this request (ID as printed). */
-void lb_remote_touch(struct lb_remote *remote, const char *request);
+/* Something has happened to this request (ID as printed); `waits`: it may be that it waits for a decision. */
+void lb_remote_touch(struct lb_remote *remote, const char *request, bool waits);
 
 /* What waits is found out: at the start, and after lockboxd was away. */
 void lb_remote_sync(struct lb_remote *remote);

@@ -58,7 +58,7 @@ static int start(struct lb_courier *courier, void **ret)
 static void happened(void *self, const struct lb_matter *m)
 {
     if (m->event->request)
-        lb_remote_touch(self, m->event->request);
+        lb_remote_touch(self, m->event->request, !m->request || lb_state_is_waiting(m->request->state));
     else if (m->event->kind == LB_EVENT_POLICY_LOADED || m->event->kind == LB_EVENT_STARTED)
         lb_remote_sync(self);
 }

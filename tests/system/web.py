@@ -10,6 +10,7 @@ import http.server
 import os
 import socket
 import threading
+import time
 
 HOST, OTHER = "approvals.test", "elsewhere.test"
 DIRECTORY = "/etc/test-web"
@@ -49,12 +50,12 @@ def url(door="right", path="/lockbox"):
 
 
 class Front:
-    """nginx with its doors, and the keys that belong to it."""
+    """nginx with its doors, and the keys that belong to it; a context."""
 
     def __init__(self, box):
         self.box = box
 
-    def start(self):
+    def __enter__(self):
         box = self.box
         box.run("mkdir", "-p", DIRECTORY)
         if not box.exists(CA):
@@ -72,7 +73,7 @@ class Front:
                 "--property=PIDFile=/run/test-web.pid", "nginx", "-c", f"{DIRECTORY}/nginx.conf")
         return self
 
-    def stop(self):
+    def __exit__(self, *_):
         self.box.systemctl("stop", "test-web.service", check=False)
 
     def pin(self, name="right"):
@@ -87,7 +88,7 @@ class Front:
 
         new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         openssl("req", "-x509", *new, "-days", "2", "-subj", "/CN=test authority", "-keyout", f"{DIRECTORY}/ca.key", "-out", CA)
-        for name, host, days in (("right", HOST, 2), ("elsewhere", OTHER, 2), ("expired", HOST, -1), ("client", "client", 2)):
+        for name, host, days in (("right", HOST, 2), ("elsewhere", OTHER, 2), ("expired", HOST, 0), ("client", "client", 2)):
             path = f"{DIRECTORY}/{name}"
             openssl("req", *new, "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}", "-keyout", f"{path}.key",
                     "-out", f"{path}.csr")
@@ -127,6 +128,7 @@ class Message:
 
     def __init__(self, method, path, headers, body):
         self.method, self.path, self.headers, self.body = method, path, headers, body
+        self.at = time.monotonic()
 
     def __repr__(self):
         return f"{self.method} {self.path} {dict(self.headers)} {self.body[:200]!r}"

@@ -11,6 +11,7 @@
 
 #include "lockboxd/courier/question.h"
 #include "lockboxd/courier/reply.h"
+#include "lockboxd/courier/trouble.h"
 #include "lockboxd/proto/json.h"
 #include "policy/base.h"
 
@@ -132,12 +133,54 @@ static void where_it_goes(void **state)
     }
 }
 
+/* --- what goes wrong ---------------------------------------------------------------------------------------------- */
+
+static void trouble_is_met_ever_more_seldom(void **state)
+{
+    static const struct lb_patience patience = { 10, 75 };
+    static const int64_t delays[] = { 10, 20, 40, 75, 75 };
+    struct lb_trouble t = { .who = "test" };
+    int64_t since = 0;
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(delays); i++) {
+        assert_int_equal(lb_trouble_meet(&t, &patience, i % 2 ? "a\nb\033[2J" : "c"), delays[i]);
+        since = since ? since : t.since;
+        assert_int_equal(t.since, since);
+        assert_string_equal(t.text, i % 2 ? "a b\xef\xbf\xbd[2J" : "c"); /* anybody's words */
+    }
+    lb_trouble_over(&t);
+    assert_null(t.text);
+    assert_int_equal(lb_trouble_meet(&t, &patience, NULL), 10);
+    assert_non_null(t.text);
+    lb_trouble_clear(&t);
+}
+
+static void a_state_is_told(void **state)
+{
+    static const struct { const char *problem; int64_t worked_at; const char *told; } rows[] = {
+        { NULL, 0, "{\"state\":\"idle\"}" },
+        { NULL, 5000000, "{\"state\":\"connected\",\"worked_at\":\"1970-01-01T00:00:05Z\"}" },
+        { "away", 5000000, "{\"problem\":\"away\",\"since\":\"1970-01-01T00:00:07Z\",\"state\":\"failing\","
+                           "\"worked_at\":\"1970-01-01T00:00:05Z\"}" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(rows); i++) {
+        json_auto_t *told = lb_trouble_status(rows[i].problem, 7000000, rows[i].worked_at, json_object());
+        LB_FREE char *text = lb_json_canonical(told);
+
+        assert_string_equal(text, rows[i].told);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_is_taken_as_it_is), cmocka_unit_test(nothing_else_is_an_answer),
         cmocka_unit_test(long_and_deep_answers_are_none), cmocka_unit_test(the_same_text_is_the_same_question),
         cmocka_unit_test(a_question_has_both_texts_or_one), cmocka_unit_test(where_it_goes),
+        cmocka_unit_test(trouble_is_met_ever_more_seldom), cmocka_unit_test(a_state_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
