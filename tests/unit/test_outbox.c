@@ -276,6 +276,26 @@ static void test_given_up(void **state)
     assert_int_equal(lb_outbox_expire(outbox, 900), 1); /* a's time was without an end */
 }
 
+/* A clock that was set back does not hold what was to be tried again in a minute. */
+static void test_a_clock_set_back(void **state)
+{
+    const int64_t year = 365 * 24 * 3600 * LB_USEC_PER_SEC;
+    struct lb_step steps[] = { letter("a", "bob", "R-1", 1), letter("later", "bob", "R-2", 2) };
+    struct lb_mark mark = { .kind = LB_MARK_FAILED, .due = year, .error = "503" };
+    struct text t;
+
+    (void)state;
+    steps[1].letter.due = year;
+    take(7, steps, 2);
+    t = due(outbox, "bob", 0);
+    mark.row = t.rows[0];
+    assert_int_equal(lb_outbox_mark(outbox, &mark, 1), 0);
+    assert_int_equal(lb_outbox_expire(outbox, year - LB_USEC_PER_SEC), 0);
+    assert_due("bob", year - LB_USEC_PER_SEC, "");
+    assert_int_equal(lb_outbox_expire(outbox, 0), 0);
+    assert_due("bob", 0, "a ");
+}
+
 /* A file that is no database is said to be one that is damaged, and nothing is made of it. */
 static void test_damage(void **state)
 {
@@ -316,6 +336,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_failure_of_the_target, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_withdrawal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_given_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_clock_set_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_a_channel_remembers, set_up, tear_down),
     };
