@@ -139,6 +139,7 @@ check-long:
 	$(Q)tests/setup.sh test
 	$(Q)$(stage)
 	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_survivors.py
+	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_export.py -k killed
 
 .PHONY: check
 check:

@@ -57,7 +57,7 @@ only inspect "$inspect|lockboxd/chain\.h" lockboxd/inspect/*.[ch]
 only doctor "$inspect|lockboxd/ctl/table\.h|lockboxd/(policy_files|people|read_text)\.h" lockboxd/inspect/doctor/*.[ch]
 never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch] lockboxd/inspect/doctor/*.[ch]
 
-courier='(policy|lockboxd/proto|lockboxd/courier)/.*|lockboxd/(chain|clock|log|read_text)\.h'
+courier='(policy|lockboxd/proto|lockboxd/courier)/.*|lockboxd/(chain|clock|log|pace|read_text)\.h'
 only courier "$courier" lockboxd/courier/*.[ch]
 only 'what the courier plans' '(policy|lockboxd/courier)/.*' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]
 never 'what the courier plans' 'systemd/|sqlite3|time\.h|sys/random' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]

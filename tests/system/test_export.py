@@ -5,6 +5,7 @@ in an S3-compatible store, whose signatures are checked here by Amazon's own lib
 import contextlib
 import hashlib
 import json
+import os
 import re
 
 import faults
@@ -191,8 +192,8 @@ def test_the_same_name_has_the_same_bytes_at_each_try(store):
     assert len(store.messages) > 2 * len(store.batches())
 
 
-@pytest.mark.parametrize("round_", range(3))
-def test_killed_at_any_moment(store, round_):
+@pytest.mark.parametrize("turn", range(int(os.environ.get("LOCKBOX_REPEAT", "1"))))
+def test_killed_at_any_moment(store, turn):
     """kill -9 again and again while an access ends: each event is there once."""
     box = store.box
     https(box, "")
