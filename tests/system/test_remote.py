@@ -419,7 +419,7 @@ def test_hostile_answers_decide_nothing(double):
         (as_text(lambda t: t[:-1] + ',"decision":"approve"}'), "twice"),
         (as_text(lambda t: t[:-1] + ',"for":' + "9" * 400 + "}"), "JSON object"),
         (lambda m: (200, "[" * 60000), "too deep"),
-        (lambda m: (200, b"x" * 1000000), "longer than 64 KiB"),
+        (lambda m: (200, b"x" * 1000000), "longer than 65536 bytes"),
         (lambda m: (200, "<html>Please sign in</html>"), "JSON object"),
         (lambda m: 204, "HTTP 204"),
         (lambda m: (500, "x"), "HTTP 500"),
