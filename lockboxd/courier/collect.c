@@ -22,8 +22,8 @@ bool lb_collect_is_end(int kind)
     return kind == LB_EVENT_COMPLETED || kind == LB_EVENT_ENDED || kind == LB_EVENT_REVOKED;
 }
 
-int lb_collect_new(struct lb_queries *queries, struct lb_spool *spool, bool packs, lb_collect_done *done, void *userdata,
-                   struct lb_collect **ret)
+int lb_collect_new(struct lb_queries *queries, struct lb_spool *spool, bool packs, lb_collect_done *done,
+                   void *userdata, struct lb_collect **ret)
 {
     struct lb_collect *c = calloc(1, sizeof(*c));
 
@@ -56,7 +56,7 @@ static const char *problem_of(int r)
 {
     static const struct { int error; const char *text; } rows[] = {
         { -ESTALE, "lockboxd's log is not the one that was sent so far: it was begun anew, or written anew "
-                   "(lockbox-courier(8) says what to do)" },
+                   "(lockbox-remote(7) says what to do)" },
         { -EACCES, "the courier may not read all events: is its user in the group lockbox-auditors?" },
         { -EBADMSG, "lockboxd answers with nonsense" },
     };
@@ -124,7 +124,8 @@ static void on_page(void *userdata, const char *error, const json_t *parameters)
 
 static void fetch(struct lb_collect *c, int64_t since)
 {
-    c->query = lb_query_start(c->queries, "org.lockbox.Audit.Events", json_pack("{sI}", "since", (json_int_t)since), on_page, c);
+    c->query = lb_query_start(c->queries, "org.lockbox.Audit.Events", json_pack("{sI}", "since", (json_int_t)since),
+                              on_page, c);
     if (!c->query) {
         lb_spool_drop(c->spool);
         finish(c, problem_of(-ENOMEM));

@@ -11,8 +11,8 @@ struct lb_collect;
 typedef void lb_collect_done(void *userdata, const char *problem);
 
 /* `packs`: an evidence pack is wanted for each access that has ended. Both rooms are borrowed. -ENOMEM. */
-int lb_collect_new(struct lb_queries *queries, struct lb_spool *spool, bool packs, lb_collect_done *done, void *userdata,
-                   struct lb_collect **ret);
+int lb_collect_new(struct lb_queries *queries, struct lb_spool *spool, bool packs, lb_collect_done *done,
+                   void *userdata, struct lb_collect **ret);
 struct lb_collect *lb_collect_free(struct lb_collect *c); /* NULL is fine; returns NULL */
 
 /* Begins, unless it is at it: then it goes on to what there is now. */

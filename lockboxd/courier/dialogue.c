@@ -16,6 +16,7 @@
 #define RUNNING_MAX 64       /* transfers at a time; the other questions wait for one of them to end */
 #define SUBMISSIONS 20       /* a minute; lockboxd takes 30 */
 #define ANSWER (20 * SECOND) /* besides the time that a poll may last */
+#define ACCURACY 1000        /* µs; the loop would take a quarter of a second */
 #define PAUSE (2 * SECOND)   /* between two polls of a service that does not keep them */
 
 static const struct lb_patience with_network = { SECOND, 60 * SECOND };
@@ -51,7 +52,7 @@ int lb_dialogue_new(struct lb_dialogue_means *means, const char *request, const 
     snprintf(d->who, sizeof(d->who), "remote: %.32s", request);
     d->trouble.who = d->who;
     if (d->request && d->id && d->body)
-        r = sd_event_add_time_relative(means->event, &d->timer, CLOCK_BOOTTIME, 0, 0, on_timer, d);
+        r = sd_event_add_time_relative(means->event, &d->timer, CLOCK_BOOTTIME, 0, ACCURACY, on_timer, d);
     if (r < 0) {
         lb_dialogue_free(d);
         return -ENOMEM;

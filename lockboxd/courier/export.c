@@ -97,10 +97,12 @@ static int begin_to_send(struct lb_export *x, char **ret_error)
     x->file = bytes.file;
     if (!url || !x->file)
         return url ? -errno : -ENOMEM;
-    r = lb_object_open(x->means.config, x->means.transfers, url, batch ? "application/x-ndjson" : "application/x-tar", &bytes,
-                       &easy, &headers, ret_error);
-    return r < 0 ? r : lb_transfer_start(x->means.transfers, easy, headers, NULL, 60 * SECOND + bytes.size / SLOWEST * SECOND,
-                                         on_sent, x, &x->transfer);
+    r = lb_object_open(x->means.config, x->means.transfers, url, batch ? "application/x-ndjson" : "application/x-tar",
+                       &bytes, &easy, &headers, ret_error);
+    if (r < 0)
+        return r;
+    return lb_transfer_start(x->means.transfers, easy, headers, NULL, 60 * SECOND + bytes.size / SLOWEST * SECOND,
+                             on_sent, x, &x->transfer);
 }
 
 /* One after the other, the batches in their order. */
@@ -173,7 +175,9 @@ static int open_spool(struct lb_export *x)
         return -ENOMEM;
     }
     r = lb_spool_open(directory, &x->spool);
-    return r < 0 ? r : lb_collect_new(x->means.queries, x->spool, x->means.config->export.packs, on_collected, x, &x->collect);
+    if (r < 0)
+        return r;
+    return lb_collect_new(x->means.queries, x->spool, x->means.config->export.packs, on_collected, x, &x->collect);
 }
 
 void lb_export_run(struct lb_export *x)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The trail, off the host ([Export]): the log in batches, every so often and at each end of an access, and an evidence pack
- * of each. What is on its way lies in a directory (spool.h) until the store has it: there it is tried for ever.
+ * The trail, off the host ([Export]): the log in batches, every so often and at each end of an access, and an
+ * evidence pack of each. What is on its way lies in a directory (spool.h) until the store has it: there it is tried
+ * for ever.
  */
 #pragma once
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* [Export] in the courier: what it does by itself, and the test of the store by letter: an object that says that it is one. */
+/* [Export] in the courier: what it does by itself, and the test of the store by letter: an object that says that
+ * it is one. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -31,9 +32,10 @@ static int open_letter(const struct lb_courier_config *config, const struct lb_t
     LB_FREE char *url = config->export.url ? lb_object_url(&config->export, "test", config->host, "test.txt") : NULL;
 
     (void)ret_recipients;
-    if (config->export.url)
-        return url ? lb_object_open(config, transfers, url, "text/plain; charset=utf-8", &bytes, ret, ret_headers, ret_error)
-                   : -ENOMEM;
+    if (config->export.url && !url)
+        return -ENOMEM;
+    if (url)
+        return lb_object_open(config, transfers, url, "text/plain; charset=utf-8", &bytes, ret, ret_headers, ret_error);
     *ret_error = strdup("it is not configured any more");
     return *ret_error ? -ENOENT : -ENOMEM;
 }

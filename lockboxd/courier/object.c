@@ -24,13 +24,14 @@ static bool is_s3(const struct lb_export_config *export)
 /* Path style: the bucket is the first part of the path, so that the certificate is for one host. */
 static char *base_of(const struct lb_export_config *export)
 {
+    const char *endpoint = export->endpoint;
     char *base;
     int n;
 
     if (!is_s3(export))
         return strdup(export->url);
-    if (export->endpoint)
-        n = asprintf(&base, "%s%s%s", export->endpoint, export->endpoint[strlen(export->endpoint) - 1] == '/' ? "" : "/",
+    if (endpoint)
+        n = asprintf(&base, "%s%s%s", endpoint, endpoint[strlen(endpoint) - 1] == '/' ? "" : "/",
                      export->url + strlen(S3));
     else
         n = asprintf(&base, "https://s3.%s.amazonaws.com/%s", export->region, export->url + strlen(S3));
@@ -70,8 +71,8 @@ static int hash(const struct lb_object_bytes *b, char ret[static LB_HASH_MAX])
     return r;
 }
 
-/* libcurl signs the digest that this header names; by itself it would sign that of nothing for what it sends from a file
- * (7.88). */
+/* libcurl signs the digest that this header names; by itself it would sign that of nothing for what it sends from
+ * a file (7.88). */
 static int sign_s3(CURL *easy, const struct lb_export_config *export, const struct lb_object_bytes *bytes,
                    struct curl_slist **headers, char **ret_error)
 {

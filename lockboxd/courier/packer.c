@@ -48,6 +48,7 @@ static int on_exit_of(sd_event_source *source, int fd, uint32_t revents, void *u
 {
     struct lb_packer *p = userdata;
     char words[OUTPUT_MAX] = "";
+    bool good;
     siginfo_t info = { 0 };
     ssize_t n;
 
@@ -60,10 +61,12 @@ static int on_exit_of(sd_event_source *source, int fd, uint32_t revents, void *u
     p->pidfd = -1;
     n = pread(p->errors, words, sizeof(words) - 1, 0);
     words[n > 0 ? n : 0] = '\0';
-    if (!p->late && info.si_code == CLD_EXITED && info.si_status == 0)
-        p->done(p->userdata, NULL);
-    else
-        p->done(p->userdata, p->late ? "the evidence pack was not made in time" : *words ? words : "no evidence pack was made");
+    good = !p->late && info.si_code == CLD_EXITED && info.si_status == 0;
+    if (p->late)
+        snprintf(words, sizeof(words), "the evidence pack was not made in time");
+    else if (!*words)
+        snprintf(words, sizeof(words), "no evidence pack was made");
+    p->done(p->userdata, good ? NULL : words);
     return 0;
 }
 
@@ -80,7 +83,8 @@ static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int spawn(const struct lb_packer *p, const char *program, const char *request, const char *path, pid_t *ret)
 {
-    char *argv[] = { (char *)program, (char *)"audit", (char *)"pack", (char *)request, (char *)"-o", (char *)path, NULL };
+    char *argv[] = { (char *)program, (char *)"audit", (char *)"pack", (char *)request, (char *)"-o", (char *)path,
+                     NULL };
     char *environment[] = { (char *)"PATH=/usr/bin:/bin", (char *)"LC_ALL=C.UTF-8", NULL };
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;

@@ -6,8 +6,8 @@
 
 struct lb_packer;
 
-/* problem NULL: the file is written. Else what the program has said, borrowed. Comes once, from the event loop; it may free
- * the packer. */
+/* problem NULL: the file is written. Else what the program has said, borrowed. Comes once, from the event loop; it
+ * may free the packer. */
 typedef void lb_packer_done(void *userdata, const char *problem);
 
 /* Begins. -errno where it cannot be run. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* [Remote] in the courier: what it does by itself, and what the approval service is told by letter: that a request is open
- * no more, and a test. */
+/* [Remote] in the courier: what it does by itself, and what the approval service is told by letter: that a request
+ * is open no more, and a test. */
 #include <errno.h>
 
 #include "lockboxd/courier/courier.h"

@@ -13,7 +13,7 @@ struct lb_remote_reply {
     char *signature; /* armoured */
 };
 
-/* One JSON object with exactly these members, not too deep, none twice, no text longer than lockboxd would take. -EINVAL
- * and *ret_problem (static), for a person; -ENOMEM. */
+/* One JSON object with exactly these members, not too deep, none twice, no text longer than lockboxd would take.
+ * -EINVAL and *ret_problem (static), for a person; -ENOMEM. */
 int lb_remote_reply_parse(const char *body, size_t size, struct lb_remote_reply *ret, const char **ret_problem);
 void lb_remote_reply_clear(struct lb_remote_reply *r);

@@ -79,8 +79,9 @@ int lb_service_open(const struct lb_courier_config *config, const struct lb_tran
     CURL *easy = url ? lb_transfer_handle(transfers, url, "https", &config->remote.tls) : NULL;
     int r = easy ? add_headers(&config->remote, m, &headers, ret_error) : -ENOMEM;
 
-    if (r == 0 && m->body && (curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(m->body)) != CURLE_OK ||
-                              curl_easy_setopt(easy, CURLOPT_POSTFIELDS, m->body) != CURLE_OK))
+    if (r == 0 && m->body &&
+        (curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(m->body)) != CURLE_OK ||
+         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, m->body) != CURLE_OK))
         r = -ENOMEM;
     if (r < 0) {
         curl_slist_free_all(headers);

@@ -67,10 +67,9 @@ static int read_position(struct lb_spool *s)
         return 0;
     if (n < 0)
         return -errno;
-    return sscanf(text, "%" SCNd64 " %64[0-9a-f]\n%n", &s->position, s->hash, &end) == 2 && end == n && s->position > 0 &&
-                   strlen(s->hash) == LB_HASH_MAX - 1
-               ? 0
-               : -EBADMSG;
+    if (sscanf(text, "%" SCNd64 " %64[0-9a-f]\n%n", &s->position, s->hash, &end) != 2 || end != n)
+        return -EBADMSG;
+    return s->position > 0 && strlen(s->hash) == LB_HASH_MAX - 1 ? 0 : -EBADMSG;
 }
 
 /* The whole of a small file, or nothing of it. */
@@ -90,8 +89,12 @@ static int put(struct lb_spool *s, const char *name, const char *text)
 /* Which event a file is from: of a batch the last, of a wanted pack its end. 0: it is another one. */
 static int64_t seq_of(const char *name)
 {
-    const char *before = ends_with(name, LINES) ? strchr(name, '-') : ends_with(name, WANTED) ? strchr(name, '.') : NULL;
+    const char *before = NULL;
 
+    if (ends_with(name, LINES))
+        before = strchr(name, '-');
+    else if (ends_with(name, WANTED))
+        before = strchr(name, '.');
     return before ? strtoll(before + 1, NULL, 10) : 0;
 }
 
@@ -266,7 +269,8 @@ int lb_spool_want_pack(struct lb_spool *s, const char *request)
 }
 
 /* The first name of those that `fits` takes: 1 and *ret, or 0. */
-static int first(struct lb_spool *s, bool (*fits)(const struct lb_spool *s, const char *name), char **ret, size_t *ret_n)
+static int first(struct lb_spool *s, bool (*fits)(const struct lb_spool *s, const char *name), char **ret,
+                 size_t *ret_n)
 {
     LB_FREE char *found = NULL;
     LB_CLOSE int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is on its way to the store: a directory of finished files, each with the name and the bytes with which it is sent
- * until the store has it. A batch of events is a file from the moment that its range is fixed; where the next one begins
- * is written behind it. So a crash at any step sends nothing twice under one name with other bytes, and leaves out nothing.
+ * What is on its way to the store: a directory of finished files, each with the name and the bytes with which it is
+ * sent until the store has it. A batch of events is a file from the moment that its range is fixed; where the next
+ * one begins is written behind it. So a crash at any step sends nothing twice under one name with other bytes, and
+ * leaves out nothing.
  */
 #pragma once
 
@@ -25,15 +26,16 @@ struct lb_spool *lb_spool_close(struct lb_spool *spool); /* NULL is fine; return
 int64_t lb_spool_position(const struct lb_spool *spool);
 
 /*
- * Adds an event (as org.lockbox.Audit has it) to the batch that is being made. The first one after an open or a commit is
- * the last of the batch before, to see that the log still has it as it was sent; it is not written again. 1: the batch is
- * full, to be committed; 0. -ESTALE: the log is not the one that was sent; -EACCES: events are missing in between, so not
- * all may be read; -EBADMSG: no event; -errno of the disk. After any failure the batch is gone.
+ * Adds an event (as org.lockbox.Audit has it) to the batch that is being made. The first one after an open or a
+ * commit is the last of the batch before, to see that the log still has it as it was sent; it is not written again.
+ * 1: the batch is full, to be committed; 0. -ESTALE: the log is not the one that was sent; -EACCES: events are
+ * missing in between, so not all may be read; -EBADMSG: no event; -errno of the disk. After any failure the batch is
+ * gone.
  */
 int lb_spool_add(struct lb_spool *spool, const json_t *event);
 
-/* Whether the batch has events; the last one that was added, to it or to the one before; and no batch at all, to be begun
- * anew. */
+/* Whether the batch has events; the last one that was added, to it or to the one before; and no batch at all, to
+ * be begun anew. */
 bool lb_spool_has_batch(const struct lb_spool *spool);
 int64_t lb_spool_last(const struct lb_spool *spool);
 void lb_spool_drop(struct lb_spool *spool);

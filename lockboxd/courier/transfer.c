@@ -8,6 +8,7 @@
 
 #define CONNECT_S 15L
 #define STILL_ALIVE_S 60L /* an idle connection is not used again after that */
+#define ACCURACY_USEC 1000 /* of curl's timers; the loop would take a quarter of a second, several times over */
 
 struct lb_transfers {
     sd_event *event;
@@ -177,8 +178,10 @@ int lb_transfers_new(sd_event *event, const char *proxy, struct lb_transfers **r
 
     if (r == 0) {
         *all = (struct lb_transfers){ .event = sd_event_ref(event), .proxy = proxy, .multi = curl_multi_init() };
-        r = all->multi ? sd_event_add_time_relative(event, &all->timer, CLOCK_MONOTONIC, 0, 0, on_timer, all) : -ENOMEM;
+        r = all->multi ? 0 : -ENOMEM;
     }
+    if (r >= 0)
+        r = sd_event_add_time_relative(event, &all->timer, CLOCK_MONOTONIC, 0, ACCURACY_USEC, on_timer, all);
     if (r >= 0)
         r = sd_event_source_set_enabled(all->timer, SD_EVENT_OFF);
     if (r < 0) {

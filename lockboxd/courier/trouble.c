@@ -43,13 +43,18 @@ void lb_trouble_clear(struct lb_trouble *t)
 json_t *lb_trouble_status(const char *problem, int64_t since, int64_t worked_at, json_t *more)
 {
     static const struct lb_field fields[] = {
-        { "since", LB_FIELD_INT, 0, LB_FIELD_TIME }, { "worked_at", LB_FIELD_INT, sizeof(int64_t), LB_FIELD_TIME }, { 0 },
+        { "since", LB_FIELD_INT, 0, LB_FIELD_TIME },
+        { "worked_at", LB_FIELD_INT, sizeof(int64_t), LB_FIELD_TIME },
+        { 0 },
     };
     const int64_t times[] = { problem ? since : 0, worked_at };
     json_auto_t *told = lb_json_pack(fields, times, LB_JSON_PUBLIC);
 
-    if (json_object_set_new(more, "state", json_string(problem ? "failing" : worked_at ? "connected" : "idle")) < 0 ||
-        (problem && json_object_set_new(more, "problem", json_string(problem)) < 0) || json_object_update(more, told) < 0) {
+    const char *state = problem ? "failing" : worked_at ? "connected" : "idle";
+
+    if (json_object_set_new(more, "state", json_string(state)) < 0 ||
+        (problem && json_object_set_new(more, "problem", json_string(problem)) < 0) ||
+        json_object_update(more, told) < 0) {
         json_decref(more);
         return NULL;
     }

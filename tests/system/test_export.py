@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The trail, off the host: every event once, in order, under names and with bytes that never change, at an HTTPS server or
-in an S3-compatible store, whose signatures are checked here by Amazon's own library."""
+"""The trail, off the host: every event once, in order, under names and with bytes that never change, at an HTTPS server
+or in an S3-compatible store, whose signatures are checked here by Amazon's own library."""
 
 import contextlib
 import hashlib
@@ -48,7 +48,7 @@ class Store(Double):
         parts = dict(part.strip().split("=", 1) for part in authorization.split(" ", 1)[1].split(","))
         signed = parts["SignedHeaders"].split(";")
         assert {"host", "x-amz-content-sha256", "x-amz-date"} <= set(signed)
-        headers = {name: value for name, value in m.headers.items() if name.lower() in signed and name.lower() != "host"}
+        headers = {name: value for name, value in m.headers.items() if name.lower() in set(signed) - {"host"}}
         request = AWSRequest("PUT", f"https://{m.headers['Host']}{m.path}", data=m.body, headers=headers)
         request.context["timestamp"] = m.headers["X-Amz-Date"]
         key, _, region, service, _ = parts["Credential"].split("/")
@@ -166,8 +166,8 @@ def test_s3(any_store):
 
 
 def test_the_same_name_has_the_same_bytes_at_each_try(store):
-    """A store that fails, or hangs up when it has it, and a courier that is killed meanwhile: what is tried again is what
-    was tried first, although more has happened since; a store with object lock never sees two versions."""
+    """A store that fails, or hangs up when it has it, and a courier that is killed meanwhile: what is tried again is
+    what was tried first, although more has happened since; a store with object lock never sees two versions."""
     box = store.box
     store.refuse = lambda m: 500
     https(box)

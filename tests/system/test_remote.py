@@ -169,10 +169,12 @@ def test_a_login_waits_until_the_service_has_signed(any_service):
     run_service(box, "approve", request, "--for", "5400")
     engineer.at_shell()
     event = json.loads(box.wait_event("approved", LOCKBOX_REQUEST=request)["LOCKBOX_JSON"])
-    assert (event["approver"], event["evidence"]) == ("board", "signed") and event["signer"].startswith("ED25519 SHA256:")
+    assert (event["approver"], event["evidence"]) == ("board", "signed")
+    assert event["signer"].startswith("ED25519 SHA256:")
     assert show(box, request)["duration"] == 5400
     # what is over is known there
-    wait_for(lambda: f"{request}\tapproved" in box.run(SERVICE, "list", "--state", BOOK).stdout, what="the end of the question")
+    wait_for(lambda: f"{request}\tapproved" in box.run(SERVICE, "list", "--state", BOOK).stdout,
+             what="the end of the question")
     assert status(box)["state"] == "connected"
 
 
@@ -190,7 +192,8 @@ def test_a_rule_of_the_service_decides_at_once(remote):
     box = remote
     box.write("/root/token", TOKEN)
     box.write("/root/secret", SECRET)
-    box.write("/root/rules", json.dumps([{"account": "eng", "ticket": "CASE-[0-9]+", "decision": "approve", "for": 600}]))
+    rules = [{"account": "eng", "ticket": "CASE-[0-9]+", "decision": "approve", "for": 600}]
+    box.write("/root/rules", json.dumps(rules))
     start_service(box, "--rules", "/root/rules", "--key", make_key(box, "board"))
     try:
         configure(box)
@@ -221,8 +224,9 @@ def test_the_service_does_not_listen_to_strangers(service):
     """Without the token, without a signature, with an old or another one: 401, and nothing is kept."""
     box = service
     body = '{"type":"request.waiting"}'
-    for headers in ("", f"-H 'Authorization: Bearer {TOKEN}'", "-H 'Authorization: Bearer x'",
-                    f"-H 'Authorization: Bearer {TOKEN}' -H 'webhook-id: a' -H 'webhook-timestamp: 1' -H 'webhook-signature: v1,x'"):
+    token = f"-H 'Authorization: Bearer {TOKEN}'"
+    for headers in ("", token, "-H 'Authorization: Bearer x'",
+                    f"{token} -H 'webhook-id: a' -H 'webhook-timestamp: 1' -H 'webhook-signature: v1,x'"):
         line = f"curl -s -o /dev/null -w '%{{http_code}}' {headers} -d '{body}' http://127.0.0.1:8080/lockbox/requests"
         assert box.run(line).stdout == "401", headers
     assert box.run(SERVICE, "list", "--state", BOOK).stdout == ""
@@ -232,8 +236,8 @@ def test_the_service_does_not_listen_to_strangers(service):
 
 
 def test_what_the_service_is_asked(double):
-    """The request as lockboxctl shows it, both texts, a token, and a signature by Standard Webhooks; polls with the same
-    key; the end of it."""
+    """The request as lockboxctl shows it, both texts, a token, and a signature by Standard Webhooks; polls with the
+    same key; the end of it."""
     box = double.box
     double.answer = lambda m: 202 if m.path.endswith("/requests") else 204
     configure(box)
@@ -265,7 +269,8 @@ def test_each_stage_and_each_vote_is_asked_for_once(double):
     voted; and the other vote is somebody else's."""
     box = double.box
     box.write(PEOPLE_FILE, "[dm]\nGroups=duty\n[board]\nGroups=board\n")
-    box.policy("[Rule]\nAction=require-approval\n[Approval]\nInternal=@duty\nCustomer=@board @lockbox-approvers\nQuorum=2\n")
+    box.policy("[Rule]\nAction=require-approval\n[Approval]\nInternal=@duty\nCustomer=@board @lockbox-approvers\n"
+               "Quorum=2\n")
     double.answer = good(box)
     configure(box)
     request = ask(box)
@@ -273,7 +278,8 @@ def test_each_stage_and_each_vote_is_asked_for_once(double):
     assert show(box, request)["state"] == "review"
     text = statement(box, request, "dm")
     assert submit(box, text, sign(box, text, "dm")).returncode == 0
-    wait_for(lambda: show(box, request).get("approvals", [{}])[-1].get("approver") == "board", timeout=20, what="the vote")
+    wait_for(lambda: show(box, request).get("approvals", [{}])[-1].get("approver") == "board", timeout=20,
+             what="the vote")
     assert show(box, request)["state"] == "pending"
     Person(box).approve(request)
     wait_for(lambda: show(box, request)["state"] == "active", what="the access")
@@ -374,12 +380,13 @@ def test_proxy(double):
 
 
 def longer(answer, seconds):
-    return dict(answer, statement=re.sub(r"(?m)^Duration: .*$", f"Duration: {seconds // 3600}h ({seconds} s)", answer["statement"]))
+    line = f"Duration: {seconds // 3600}h ({seconds} s)"
+    return dict(answer, statement=re.sub(r"(?m)^Duration: .*$", line, answer["statement"]))
 
 
 def test_hostile_answers_decide_nothing(double):
-    """Rows 16, 17, 29, 30, 31: what is no answer, and what is signed for something else, for longer, by somebody else or
-    not at all: the request waits on, status says why, and a good answer counts afterwards."""
+    """Rows 16, 17, 29, 30, 31: what is no answer, and what is signed for something else, for longer, by somebody else
+    or not at all: the request waits on, status says why, and a good answer counts afterwards."""
     box = double.box
     configure(box)
     old = ask(box)
@@ -407,7 +414,8 @@ def test_hostile_answers_decide_nothing(double):
         (lambda m: (200, json.dumps(answer_to(box, m, key="bob"))), "no signature of board"),
         (lambda m: (200, json.dumps(answer_to(box, m, key="stranger"))), "no signature of board"),
         (changed(signature=""), "decision, statement and signature"),
-        (changed(signature="-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"), "no signature of board"),
+        (changed(signature="-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"),
+         "no signature of board"),
         (lambda m: (200, json.dumps(longer(answer_to(box, m), 36000))), "at most"),
         (signed_again(lambda a: longer(a, 36000)), "at most"),
         (signed_again(lambda a: longer(a, 9223372036854775807)), "statement"),
@@ -451,7 +459,7 @@ def test_secrets_stay_where_they_are(double):
     ask(box)
     wait_failing(box, "HTTP 401")
     box.ctl("courier", "test", "remote", check=False)
-    text = box.run("journalctl -b --no-pager -o export").stdout + box.ctl("courier", "status", "--json", check=False).stdout
+    text = box.run("journalctl -b --no-pager -o export").stdout + box.ctl("courier", "status", "--json").stdout
     assert TOKEN not in text and SECRET not in text and SECRET[6:] not in text
 
 

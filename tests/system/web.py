@@ -63,8 +63,9 @@ class Front:
             self._certificates()
         client = f"ssl_client_certificate {CA}; ssl_verify_client on;"
         redirect = f"return 302 https://{OTHER}:{PORTS['elsewhere']}$request_uri;"
-        servers = [("right", "right", "", PASS), ("client", "right", client, PASS), ("wrong-host", "elsewhere", "", PASS),
-                   ("self-signed", "self-signed", "", PASS), ("expired", "expired", "", PASS),
+        servers = [("right", "right", "", PASS), ("client", "right", client, PASS),
+                   ("wrong-host", "elsewhere", "", PASS), ("self-signed", "self-signed", "", PASS),
+                   ("expired", "expired", "", PASS),
                    ("redirect", "right", "", redirect), ("elsewhere", "elsewhere", "", PASS)]
         text = "".join(SERVER.format(port=PORTS[door], directory=DIRECTORY, name=name, more=more, location=location)
                        for door, name, more, location in servers)
@@ -87,16 +88,17 @@ class Front:
             self.box.run("openssl", *words)
 
         new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        openssl("req", "-x509", *new, "-days", "2", "-subj", "/CN=test authority", "-keyout", f"{DIRECTORY}/ca.key", "-out", CA)
-        for name, host, days in (("right", HOST, 2), ("elsewhere", OTHER, 2), ("expired", HOST, 0), ("client", "client", 2)):
+        openssl("req", "-x509", *new, "-days", "2", "-subj", "/CN=test authority", "-keyout", f"{DIRECTORY}/ca.key",
+                "-out", CA)
+        for name, host, days in ("right", HOST, 2), ("elsewhere", OTHER, 2), ("expired", HOST, 0), ("client", "me", 2):
             path = f"{DIRECTORY}/{name}"
-            openssl("req", *new, "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}", "-keyout", f"{path}.key",
-                    "-out", f"{path}.csr")
-            openssl("x509", "-req", "-in", f"{path}.csr", "-CA", CA, "-CAkey", f"{DIRECTORY}/ca.key", "-days", str(days),
-                    "-copy_extensions", "copy", "-out", f"{path}.pem")
+            openssl("req", *new, "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}", "-keyout",
+                    f"{path}.key", "-out", f"{path}.csr")
+            openssl("x509", "-req", "-in", f"{path}.csr", "-CA", CA, "-CAkey", f"{DIRECTORY}/ca.key", "-days",
+                    str(days), "-copy_extensions", "copy", "-out", f"{path}.pem")
         path = f"{DIRECTORY}/self-signed"
-        openssl("req", "-x509", *new, "-days", "2", "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}", "-keyout",
-                f"{path}.key", "-out", f"{path}.pem")
+        openssl("req", "-x509", *new, "-days", "2", "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}",
+                "-keyout", f"{path}.key", "-out", f"{path}.pem")
         self.box.run(f"chmod 0644 {DIRECTORY}/client.key")  # the courier's, which is another user
 
 

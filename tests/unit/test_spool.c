@@ -252,8 +252,8 @@ static void urls_of_objects(void **state)
     } rows[] = {
         { { .url = (char *)"https://a.example/x/" }, "web1", "https://a.example/x/events/web1/n.jsonl" },
         { { .url = (char *)"https://a.example" }, "a b/../c", "https://a.example/events/a%20b%2F..%2Fc/n.jsonl" },
-        { { .url = (char *)"s3://bucket/pre/", .endpoint = (char *)"https://s3.a.example:9000", .region = (char *)"eu" },
-          "web1", "https://s3.a.example:9000/bucket/pre/events/web1/n.jsonl" },
+        { { .url = (char *)"s3://bucket/pre/", .endpoint = (char *)"https://s3.a.example:9000",
+            .region = (char *)"eu" }, "web1", "https://s3.a.example:9000/bucket/pre/events/web1/n.jsonl" },
         { { .url = (char *)"s3://bucket", .endpoint = (char *)"https://s3.a.example/", .region = (char *)"eu" },
           "web1", "https://s3.a.example/bucket/events/web1/n.jsonl" },
         { { .url = (char *)"s3://bucket", .region = (char *)"eu-1" },
