@@ -143,8 +143,8 @@ def any_service(every_box):
 def start_service(box, *more):
     box.run("systemd-run", "--quiet", "--collect", "--unit=approvals", SERVICE, "serve", "--state", BOOK, "--token",
             "/root/token", "--secret", "/root/secret", *more)
-    wait_for(lambda: box.run("curl -s -o /dev/null http://127.0.0.1:8080/", check=False).returncode == 0,
-             what="the service")
+    port = PORTS["service"] if "--listen" in more else 8080
+    wait_for(lambda: box.run(f"nc -z 127.0.0.1 {port}", check=False).returncode == 0, what="the service")
 
 
 def run_service(box, verb, request, *more):
@@ -188,16 +188,20 @@ def test_the_service_says_no(service):
 
 
 def test_a_rule_of_the_service_decides_at_once(remote):
-    """200 to the question itself."""
+    """200 to the question itself; the service has a certificate of its own, and wants to see the courier's."""
     box = remote
     box.write("/root/token", TOKEN)
     box.write("/root/secret", SECRET)
     rules = [{"account": "eng", "ticket": "CASE-[0-9]+", "decision": "approve", "for": 600}]
     box.write("/root/rules", json.dumps(rules))
-    start_service(box, "--rules", "/root/rules", "--key", make_key(box, "board"))
+    start_service(box, "--rules", "/root/rules", "--key", make_key(box, "board"), "--listen",
+                  f"127.0.0.1:{PORTS['service']}", "--certificate", f"{DIRECTORY}/right.pem", "--tls-key",
+                  f"{DIRECTORY}/right.key", "--client-ca", CA)
     try:
-        configure(box)
+        configure(box, "service")
         request = ask(box)
+        wait_failing(box, "certificate")
+        configure(box, "service", f"Certificate={DIRECTORY}/client.pem\nKey={DIRECTORY}/client.key\n")
         wait_for(lambda: show(box, request)["state"] == "active", timeout=20, what="the approval")
         assert show(box, request)["duration"] == 600
     finally:

@@ -19,7 +19,7 @@ DOUBLE_PORT = 8080
 
 # Doors of nginx, all of them to the same double. `right` is the one that nothing is wrong with.
 PORTS = {"right": 8443, "client": 8444, "wrong-host": 8445, "self-signed": 8446, "expired": 8447, "redirect": 8448,
-         "elsewhere": 8449, "proxy": 3128}
+         "elsewhere": 8449, "service": 8450, "proxy": 3128}
 CLONE_NEWNET = 0x40000000
 
 SERVER = """
