@@ -138,6 +138,8 @@ def test_the_trail_over_https(store):
     assert all(hashlib.sha256(line["json"].encode()).hexdigest() == line["hash"] for line in lines)
     now = status(box, "export")
     assert now["state"] == "connected" and now["waiting"] == 0 and now["position"] >= seq
+    lines = [line.strip() for line in box.ctl("courier", "status").stdout.splitlines()]
+    assert "export: connected" in lines and "remote: disabled" in lines
 
 
 def test_on_schedule(store):

@@ -462,6 +462,7 @@ def test_secrets_stay_where_they_are(double):
     configure(box)
     ask(box)
     wait_failing(box, "HTTP 401")
+    assert re.search(r"remote: failing since .*, 1 waiting: the answer was HTTP 401", box.ctl("courier", "status").stdout)
     box.ctl("courier", "test", "remote", check=False)
     text = box.run("journalctl -b --no-pager -o export").stdout + box.ctl("courier", "status", "--json").stdout
     assert TOKEN not in text and SECRET not in text and SECRET[6:] not in text
