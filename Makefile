@@ -24,7 +24,7 @@ WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wstrict-prot
 CET      := $(if $(filter x86_64% i%86%,$(shell $(CC) -dumpmachine)),-fcf-protection=full)
 HARDEN   := -fstack-protector-strong -fPIC $(CET) $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 ALL_CFLAGS  = -std=gnu17 -D_GNU_SOURCE -I. -DLB_VERSION='"$(VERSION)"' -DLB_LIBEXECDIR='"$(libexecdir)/lockbox"' \
-              -DLB_SBINDIR='"$(sbindir)"' $(CFLAGS) $(WARNINGS) $(HARDEN) \
+              -DLB_SBINDIR='"$(sbindir)"' -DLB_BINDIR='"$(bindir)"' $(CFLAGS) $(WARNINGS) $(HARDEN) \
               $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all) $(CPPFLAGS)
 ALL_LDFLAGS = $(LDFLAGS) -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=$(SANITIZE),-Wl,-z,defs)
 
@@ -38,11 +38,13 @@ proto_o  := $(call objects,lockboxd/proto/*.c)
 daemon_o := $(filter-out %/main.o,$(call objects,lockboxd/*.c)) $(OBJ)/lockboxd/interfaces.o
 ctl_o    := $(call objects,lockboxd/ctl/*.c)
 inspect_o := $(call objects,lockboxd/inspect/*.c lockboxd/inspect/doctor/*.c)
+courier_o := $(call objects,lockboxd/courier/*.c) $(OBJ)/lockboxd/courier/interface.o
 pam_o    := $(call objects,pam_lockbox/*.c) $(OBJ)/policy/fields.o $(OBJ)/lockboxd/proto/json.o \
             $(OBJ)/lockboxd/proto/varlink.o $(OBJ)/lockboxd/proto/client.o
 
 jansson  := -ljansson
 daemon_l := -lsystemd -lsqlite3 -lcrypto -lqrencode $(jansson)
+courier_l := $(daemon_l) -lcurl
 
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 benches    := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
@@ -50,7 +52,7 @@ pam_tests  := $(BUILD)/tests/pam/driver $(BUILD)/tests/pam/killer.so
 
 .SECONDARY:
 .PHONY: all
-all: $(BUILD)/pam_lockbox.so $(BUILD)/lockboxd $(BUILD)/lockboxctl $(BUILD)/lockbox-inspect
+all: $(BUILD)/pam_lockbox.so $(BUILD)/lockboxd $(BUILD)/lockboxctl $(BUILD)/lockbox-inspect $(BUILD)/lockbox-courier
 
 $(BUILD)/pam_lockbox.so: $(pam_o) pam_lockbox/pam_lockbox.map
 	$(call say,LD,$@)$(CC) -shared -o $@ $(pam_o) -Wl,--version-script=pam_lockbox/pam_lockbox.map \
@@ -67,6 +69,9 @@ $(BUILD)/lockbox-inspect: $(inspect_o) $(addprefix $(OBJ)/lockboxd/,chain.o poli
                           $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lcrypto $(jansson)
 
+$(BUILD)/lockbox-courier: $(courier_o) $(addprefix $(OBJ)/lockboxd/,chain.o read_text.o log.o clock.o proc.o pace.o) $(policy_o) $(proto_o)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(courier_l)
+
 $(OBJ)/%.o: %.c packaging/VERSION
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -81,6 +86,14 @@ $(OBJ)/lockboxd/interfaces.c: $(wildcard lockboxd/proto/*.varlink) Makefile
 $(OBJ)/lockboxd/interfaces.o: $(OBJ)/lockboxd/interfaces.c
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+
+$(OBJ)/lockboxd/courier/interface.c: lockboxd/courier/org.lockbox.Courier.varlink Makefile
+	@mkdir -p $(@D)
+	$(Q){ echo '#include "lockboxd/courier/control.h"'; echo 'const char lb_courier_interface[] ='; \
+	sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/  "&\\n"/' $<; echo ';'; } >$@
+$(OBJ)/lockboxd/courier/interface.o: $(OBJ)/lockboxd/courier/interface.c
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
 -include $(shell find $(OBJ) -name "*.d" 2>/dev/null)
 
 # --- tests -----------------------------------------------------------------------------------------------------------
@@ -92,10 +105,10 @@ $(sk_provider): tests/unit/sk_provider.c
 	$(call say,LD,$@)$(CC) -std=gnu17 $(CFLAGS) $(WARNINGS) -shared -fPIC -o $@ $< -lcrypto
 
 $(BUILD)/tests/unit/test_signer: | $(sk_provider)
-$(BUILD)/tests/unit/test_pam_walk: daemon_l += -lpam
-$(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(daemon_o) $(policy_o) $(proto_o) $(filter-out %/main.o,$(ctl_o) $(inspect_o))
+$(BUILD)/tests/unit/test_pam_walk: more_l = -lpam
+$(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(daemon_o) $(policy_o) $(proto_o) $(filter-out %/main.o,$(ctl_o) $(inspect_o) $(courier_o))
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l) -lcmocka -lpthread
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(courier_l) $(more_l) -lcmocka -lpthread
 
 $(BUILD)/tests/bench/%: $(OBJ)/tests/bench/%.o $(daemon_o) $(policy_o) $(proto_o)
 	@mkdir -p $(@D)
@@ -140,6 +153,7 @@ check-long:
 	$(Q)LIMIT=1200 $(again) check-unit check-pam
 	$(Q)$(stage)
 	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_survivors.py
+	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_export.py -k killed
 
 .PHONY: check
 check:
@@ -169,10 +183,11 @@ install: all
 	$(call put,0755,$(BUILD)/lockboxd,$(sbindir)/lockboxd)
 	$(call put,0755,$(BUILD)/lockboxctl,$(bindir)/lockboxctl)
 	$(call put,0755,$(BUILD)/lockbox-inspect,$(libexecdir)/lockbox/lockbox-inspect)
+	$(call put,0755,$(BUILD)/lockbox-courier,$(libexecdir)/lockbox/lockbox-courier)
 	$(call put,0755,packaging/pam/pam-setup,$(libexecdir)/lockbox/pam-setup)
 	install -d '$(DESTDIR)$(libdir)/systemd/system'
 	for f in packaging/systemd/*.service packaging/systemd/*.socket; do \
-	  sed 's|/usr/sbin/lockboxd|$(sbindir)/lockboxd|g' $$f >'$(DESTDIR)$(libdir)/systemd/system/'$${f##*/} || exit 1; done
+	  sed 's|/usr/sbin/lockboxd|$(sbindir)/lockboxd|g; s|/usr/libexec/lockbox|$(libexecdir)/lockbox|g' $$f >'$(DESTDIR)$(libdir)/systemd/system/'$${f##*/} || exit 1; done
 	$(call put,0644,packaging/systemd/90-lockbox.preset,$(libdir)/systemd/system-preset/90-lockbox.preset)
 	$(call put,0644,packaging/sysusers.d/lockbox.conf,$(libdir)/sysusers.d/lockbox.conf)
 	$(call put,0644,packaging/tmpfiles.d/lockbox.conf,$(libdir)/tmpfiles.d/lockbox.conf)
@@ -183,6 +198,8 @@ install: all
 	$(call put_all,packaging/journal/*,$(datadir)/lockbox/journal)
 	$(call put_all,policy/examples/*.policy,$(datadir)/lockbox/examples)
 	$(call put_all,policy/examples/actions/*,$(datadir)/lockbox/examples/actions)
+	$(call put,0644,packaging/remote/openapi.yaml,$(datadir)/lockbox/remote/openapi.yaml)
+	$(call put,0755,packaging/remote/approval-service,$(datadir)/lockbox/remote/approval-service)
 	$(foreach s,1 5 7 8,$(call put_all,packaging/man/*.$(s),$(mandir)/man$(s)) &&) true
 	$(call put,0644,packaging/completion/lockboxctl,$(datadir)/bash-completion/completions/lockboxctl)
 

@@ -331,6 +331,7 @@ struct lb_server *lb_server_free(struct lb_server *s)
     sd_event_unref(s->event);
     lb_pace_clear(&s->submissions);
     lb_pace_clear(&s->checkpoints);
+    lb_pace_clear(&s->undelivered);
     free(s);
     return NULL;
 }

@@ -35,6 +35,7 @@ struct lb_server {
     size_t n_conns, n_others, n_waiting; /* n_others: not root's */
     struct lb_pace submissions; /* signed statements handed in, and signatures pasted */
     struct lb_pace checkpoints; /* asked for */
+    struct lb_pace undelivered; /* what the courier could not deliver */
     struct { sd_event_source *source; int door; } listeners[4];
     size_t n_listeners;
 };

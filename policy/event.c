@@ -59,6 +59,7 @@ const char *const lb_event_names[] = {
     [LB_EVENT_POLICY_REFUSED] = "policy-refused",
     [LB_EVENT_CHECKPOINT] = "checkpoint",
     [LB_EVENT_COUNTERSIGNED] = "countersigned",
+    [LB_EVENT_UNDELIVERED] = "undelivered",
     [LB_EVENT_MAX_] = NULL,
 };
 
@@ -157,6 +158,8 @@ const struct lb_event_class lb_event_classes[LB_EVENT_MAX_] = {
         "The log stands at event {count}[, signed with {signer}]." },
     [LB_EVENT_COUNTERSIGNED] = { "c697ddcabd2f478d99469ff88b984599", NOTICE,
         "{approver} countersigned the checkpoint of event {count}[ with {signer}]." },
+    [LB_EVENT_UNDELIVERED] = { "90656f9ba5a1439eafab8476f7848521", WARNING,
+        "Not delivered[ about the request of {engineer}][ on {account}]: {note}." },
 };
 
 #define AT(member) offsetof(struct lb_event, member)

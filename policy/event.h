@@ -67,6 +67,7 @@ enum lb_event_kind {
     LB_EVENT_POLICY_REFUSED,
     LB_EVENT_CHECKPOINT,    /* the host has signed what the log is: policy/checkpoint.h */
     LB_EVENT_COUNTERSIGNED, /* … and so has somebody else, who keeps it elsewhere */
+    LB_EVENT_UNDELIVERED, /* somebody was to be told of something, and could not be */
     LB_EVENT_MAX_,
 };
 

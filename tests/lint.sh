@@ -58,6 +58,11 @@ only inspect "$inspect|lockboxd/chain\.h" lockboxd/inspect/*.[ch]
 only doctor "$inspect|lockboxd/ctl/table\.h|lockboxd/(policy_files|people|read_text)\.h" lockboxd/inspect/doctor/*.[ch]
 never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch] lockboxd/inspect/doctor/*.[ch]
 
+courier='(policy|lockboxd/proto|lockboxd/courier)/.*|lockboxd/(chain|clock|log|pace|read_text)\.h'
+only courier "$courier" lockboxd/courier/*.[ch]
+only 'what the courier plans' '(policy|lockboxd/courier)/.*' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]
+never 'what the courier plans' 'systemd/|sqlite3|time\.h|sys/random' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]
+
 # What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
 for room in store journal systemd footprint freezer reaper sessions terminals people keygen signer signers scripts output report qr \
     pasted; do
@@ -92,8 +97,8 @@ home() {
     includes policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] lockboxd/*/*/*.[ch] | grep -E ":<$1" | grep -vE "^($2):" |
         complain "$1 belongs to $2"
 }
-home sqlite3 'lockboxd/store\.c'
-home openssl/ 'lockboxd/chain\.c|lockboxd/output\.c|policy/identity\.c|lockboxd/inspect/keys\.c'
+home sqlite3 'lockboxd/store\.c|lockboxd/courier/outbox\.c'
+home openssl/ 'lockboxd/chain\.c|lockboxd/output\.c|policy/identity\.c|lockboxd/inspect/keys\.c|lockboxd/courier/standard\.c'
 home systemd/sd-journal 'lockboxd/journal\.c|lockboxd/ctl/reader\.c'
 home systemd/sd-bus 'lockboxd/systemd\.c'
 home qrencode 'lockboxd/qr\.c'
@@ -103,7 +108,7 @@ home curl/ 'lockboxd/courier/.*'
 
 sources="$(ls policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] lockboxd/*/*/*.[ch] tests/*/*.[ch])"
 scripts="$(grep -lE '^#! */bin/(ba)?sh' tests/*.sh tests/*/*.sh .ci/* packaging/*/* 2>/dev/null)"
-pythons="$(ls tests/*/*.py)"
+pythons="$(ls tests/*/*.py packaging/remote/approval-service)"
 # shellcheck disable=SC2086
 {
     for f in $sources $scripts $pythons; do
@@ -137,7 +142,7 @@ if command -v cppcheck >/dev/null; then
     printf '#define %s for (%s = 0, %s = 0;;)\n' 'json_array_foreach(a, i, v)' i v 'json_object_foreach(o, k, v)' k v \
         >"$work/macros.h"
     cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr -I. --include="$work/macros.h" \
-        -D_GNU_SOURCE -DLB_VERSION='"0"' -DLB_LIBEXECDIR='"/"' -DLB_SBINDIR='"/"' \
+        -D_GNU_SOURCE -DLB_VERSION='"0"' -DLB_LIBEXECDIR='"/"' -DLB_SBINDIR='"/"' -DLB_BINDIR='"/"' \
         --suppress=missingIncludeSystem --suppress=memleak --suppress=nullPointer:lockboxd/people.c \
         --suppress=nullPointerRedundantCheck:lockboxd/sessions.c --suppress=legacyUninitvar:pam_lockbox/gated.c \
         --template='{file}:{line}: {severity}: {message} [{id}]' --template-location=' ' \

@@ -8,6 +8,7 @@
 
 #define CONNECT_S 15L
 #define STILL_ALIVE_S 60L /* an idle connection is not used again after that */
+#define ACCURACY_USEC 1000 /* of curl's timers; the loop would take a quarter of a second, several times over */
 
 struct lb_transfers {
     sd_event *event;
@@ -51,12 +52,18 @@ struct lb_transfer *lb_transfer_free(struct lb_transfer *t)
 
 /* --- what came of it ---------------------------------------------------------------------------------------------- */
 
-/* These say that it may be another day. */
+/* What the letter itself is at fault for. A server that is being moved, and a password that is wrong today, are the
+ * target's affair, and that may be mended. */
 static bool is_final(bool mail, long status)
 {
+    static const long faults[] = { 400, 411, 413, 414, 415, 422, 431 };
+
     if (mail)
-        return status >= 500 && status <= 599;
-    return status >= 300 && status <= 499 && status != 408 && status != 425 && status != 429;
+        return status >= 500 && status <= 599 && !(status >= 530 && status <= 538);
+    for (size_t i = 0; i < LB_ELEMENTS(faults); i++)
+        if (status == faults[i])
+            return true;
+    return false;
 }
 
 static void finish(struct lb_transfer *t, CURLcode code)
@@ -74,7 +81,9 @@ static void finish(struct lb_transfer *t, CURLcode code)
     r.retry_after = after > 0 && after < 24 * 3600 ? (long)after : 0;
     r.sent = code == CURLE_OK && r.status >= 200 && r.status <= 299;
     r.final = !r.sent && is_final(mail, r.status);
-    if (code != CURLE_OK)
+    if (code == CURLE_WRITE_ERROR)
+        snprintf(problem, sizeof(problem), "the answer is longer than %d bytes", LB_TRANSFER_ANSWER_MAX);
+    else if (code != CURLE_OK)
         snprintf(problem, sizeof(problem), "%s", *t->error ? t->error : curl_easy_strerror(code));
     else if (!r.sent)
         snprintf(problem, sizeof(problem), "the answer was %s %ld%s", mail ? "SMTP" : "HTTP", r.status,
@@ -169,8 +178,10 @@ int lb_transfers_new(sd_event *event, const char *proxy, struct lb_transfers **r
 
     if (r == 0) {
         *all = (struct lb_transfers){ .event = sd_event_ref(event), .proxy = proxy, .multi = curl_multi_init() };
-        r = all->multi ? sd_event_add_time_relative(event, &all->timer, CLOCK_MONOTONIC, 0, 0, on_timer, all) : -ENOMEM;
+        r = all->multi ? 0 : -ENOMEM;
     }
+    if (r >= 0)
+        r = sd_event_add_time_relative(event, &all->timer, CLOCK_MONOTONIC, 0, ACCURACY_USEC, on_timer, all);
     if (r >= 0)
         r = sd_event_source_set_enabled(all->timer, SD_EVENT_OFF);
     if (r < 0) {
@@ -252,6 +263,7 @@ CURL *lb_transfer_handle(const struct lb_transfers *all, const char *url, const 
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
     SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a name server that does not answer is not waited for once the transfer is over */
     SET(CURLOPT_CONNECTTIMEOUT, CONNECT_S);
     SET(CURLOPT_MAXAGE_CONN, STILL_ALIVE_S);
     SET(CURLOPT_USERAGENT, "lockbox-courier/" LB_VERSION);

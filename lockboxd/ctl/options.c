@@ -52,6 +52,7 @@ static const struct {
     [LB_OPTION_QR] = { "qr", NULL, "also as a QR code, on a terminal that has room for it" },
     [LB_OPTION_FORMAT] = { "format", "FORMAT", "jsonl (the default) or csv" },
     [LB_OPTION_OUTPUT] = { "output", "FILE", "-o FILE: write it there, not to standard output" },
+    [LB_OPTION_COURIER_SOCKET] = { "courier-socket", "PATH", "where lockbox-courier listens" },
     [LB_OPTION_HOLD] = { "hold", NULL, "the access's time stands still, for --for (1h) at most" },
 };
 

@@ -61,6 +61,7 @@ static void print(const struct lb_ctl *ctl, const json_t *status)
     trouble(ctl, "Refused:  ", LB_COLOUR_YELLOW, lb_ctl_string(status, "policy_error"));
     counts(ctl, status);
     checkpoint(ctl, status);
+    lb_courier_print(ctl);
     trouble(ctl, "Problem:  ", LB_COLOUR_RED, lb_ctl_string(status, "problem"));
 }
 
