@@ -38,6 +38,7 @@ proto_o  := $(call objects,lockboxd/proto/*.c)
 daemon_o := $(filter-out %/main.o,$(call objects,lockboxd/*.c)) $(OBJ)/lockboxd/interfaces.o
 ctl_o    := $(call objects,lockboxd/ctl/*.c)
 inspect_o := $(call objects,lockboxd/inspect/*.c lockboxd/inspect/doctor/*.c)
+courier_o := $(call objects,lockboxd/courier/*.c) $(OBJ)/lockboxd/courier/mail_texts.o
 pam_o    := $(call objects,pam_lockbox/*.c) $(OBJ)/policy/fields.o $(OBJ)/lockboxd/proto/json.o \
             $(OBJ)/lockboxd/proto/varlink.o $(OBJ)/lockboxd/proto/client.o
 
@@ -81,14 +82,24 @@ $(OBJ)/lockboxd/interfaces.c: $(wildcard lockboxd/proto/*.varlink) Makefile
 $(OBJ)/lockboxd/interfaces.o: $(OBJ)/lockboxd/interfaces.c
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# The texts of mails, built in as they are installed.
+mail_texts := $(sort $(wildcard packaging/mail/*))
+$(OBJ)/lockboxd/courier/mail_texts.c: $(mail_texts) Makefile
+	@mkdir -p $(@D)
+	$(Q){ echo '#include "lockboxd/courier/mail_texts.h"'; echo 'const struct lb_mail_text lb_mail_texts[] = {'; \
+	for f in $(mail_texts); do echo "    { \"$${f##*/}\","; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/      "&\\n"/' $$f; echo '    },'; \
+	done; echo '    { 0 },'; echo '};'; } >$@
+$(OBJ)/lockboxd/courier/mail_texts.o: $(OBJ)/lockboxd/courier/mail_texts.c
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
 -include $(shell find $(OBJ) -name "*.d" 2>/dev/null)
 
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 $(BUILD)/tests/unit/test_pam_walk: daemon_l += -lpam
-$(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(daemon_o) $(policy_o) $(proto_o) $(filter-out %/main.o,$(ctl_o) $(inspect_o))
+$(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(daemon_o) $(policy_o) $(proto_o) $(filter-out %/main.o,$(ctl_o) $(inspect_o) $(courier_o))
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l) -lcmocka -lpthread
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l) -lcurl -lcmocka -lpthread
 
 $(BUILD)/tests/bench/%: $(OBJ)/tests/bench/%.o $(daemon_o) $(policy_o) $(proto_o)
 	@mkdir -p $(@D)
@@ -166,6 +177,7 @@ install: all
 	$(call put_all,packaging/pam/snippets/*,$(datadir)/lockbox/pam)
 	$(call put,0644,packaging/polkit/00-lockbox.rules,$(datadir)/polkit-1/rules.d/00-lockbox.rules)
 	$(call put_all,packaging/sshd/*.conf,$(datadir)/lockbox/sshd)
+	$(call put_all,packaging/mail/*,$(datadir)/lockbox/mail)
 	$(call put_all,policy/examples/*.policy,$(datadir)/lockbox/examples)
 	$(call put_all,policy/examples/actions/*,$(datadir)/lockbox/examples/actions)
 	$(foreach s,1 5 7 8,$(call put_all,packaging/man/*.$(s),$(mandir)/man$(s)) &&) true
