@@ -38,12 +38,13 @@ proto_o  := $(call objects,lockboxd/proto/*.c)
 daemon_o := $(filter-out %/main.o,$(call objects,lockboxd/*.c)) $(OBJ)/lockboxd/interfaces.o
 ctl_o    := $(call objects,lockboxd/ctl/*.c)
 inspect_o := $(call objects,lockboxd/inspect/*.c lockboxd/inspect/doctor/*.c)
-courier_o := $(call objects,lockboxd/courier/*.c) $(OBJ)/lockboxd/courier/mail_texts.o
+courier_o := $(call objects,lockboxd/courier/*.c) $(addprefix $(OBJ)/lockboxd/courier/,interface.o mail_texts.o)
 pam_o    := $(call objects,pam_lockbox/*.c) $(OBJ)/policy/fields.o $(OBJ)/lockboxd/proto/json.o \
             $(OBJ)/lockboxd/proto/varlink.o $(OBJ)/lockboxd/proto/client.o
 
 jansson  := -ljansson
 daemon_l := -lsystemd -lsqlite3 -lcrypto $(jansson)
+courier_l := $(daemon_l) -lcurl
 
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 benches    := $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
@@ -51,7 +52,7 @@ pam_tests  := $(patsubst tests/pam/%.c,$(BUILD)/tests/pam/%,$(wildcard tests/pam
 
 .SECONDARY:
 .PHONY: all
-all: $(BUILD)/pam_lockbox.so $(BUILD)/lockboxd $(BUILD)/lockboxctl $(BUILD)/lockbox-inspect
+all: $(BUILD)/pam_lockbox.so $(BUILD)/lockboxd $(BUILD)/lockboxctl $(BUILD)/lockbox-inspect $(BUILD)/lockbox-courier
 
 $(BUILD)/pam_lockbox.so: $(pam_o) pam_lockbox/pam_lockbox.map
 	$(call say,LD,$@)$(CC) -shared -o $@ $(pam_o) -Wl,--version-script=pam_lockbox/pam_lockbox.map \
@@ -67,6 +68,9 @@ $(BUILD)/lockboxctl: $(ctl_o) $(OBJ)/lockboxd/policy_files.o $(OBJ)/lockboxd/peo
 $(BUILD)/lockbox-inspect: $(inspect_o) $(addprefix $(OBJ)/lockboxd/,chain.o policy_files.o people.o read_text.o ctl/table.o ctl/human.o) \
                           $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lcrypto $(jansson)
+
+$(BUILD)/lockbox-courier: $(courier_o) $(addprefix $(OBJ)/lockboxd/,chain.o read_text.o log.o clock.o proc.o) $(policy_o) $(proto_o)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(courier_l)
 
 $(OBJ)/%.o: %.c packaging/VERSION
 	@mkdir -p $(@D)
@@ -92,14 +96,21 @@ $(OBJ)/lockboxd/courier/mail_texts.c: $(mail_texts) Makefile
 $(OBJ)/lockboxd/courier/mail_texts.o: $(OBJ)/lockboxd/courier/mail_texts.c
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(OBJ)/lockboxd/courier/interface.c: lockboxd/courier/org.lockbox.Courier.varlink Makefile
+	@mkdir -p $(@D)
+	$(Q){ echo '#include "lockboxd/courier/control.h"'; echo 'const char lb_courier_interface[] ='; \
+	sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/  "&\\n"/' $<; echo ';'; } >$@
+$(OBJ)/lockboxd/courier/interface.o: $(OBJ)/lockboxd/courier/interface.c
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
 -include $(shell find $(OBJ) -name "*.d" 2>/dev/null)
 
 # --- tests -----------------------------------------------------------------------------------------------------------
 
-$(BUILD)/tests/unit/test_pam_walk: daemon_l += -lpam
+$(BUILD)/tests/unit/test_pam_walk: more_l = -lpam
 $(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(daemon_o) $(policy_o) $(proto_o) $(filter-out %/main.o,$(ctl_o) $(inspect_o) $(courier_o))
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l) -lcurl -lcmocka -lpthread
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(courier_l) $(more_l) -lcmocka -lpthread
 
 $(BUILD)/tests/bench/%: $(OBJ)/tests/bench/%.o $(daemon_o) $(policy_o) $(proto_o)
 	@mkdir -p $(@D)
@@ -166,10 +177,11 @@ install: all
 	$(call put,0755,$(BUILD)/lockboxd,$(sbindir)/lockboxd)
 	$(call put,0755,$(BUILD)/lockboxctl,$(bindir)/lockboxctl)
 	$(call put,0755,$(BUILD)/lockbox-inspect,$(libexecdir)/lockbox/lockbox-inspect)
+	$(call put,0755,$(BUILD)/lockbox-courier,$(libexecdir)/lockbox/lockbox-courier)
 	$(call put,0755,packaging/pam/pam-setup,$(libexecdir)/lockbox/pam-setup)
 	install -d '$(DESTDIR)$(libdir)/systemd/system'
 	for f in packaging/systemd/*.service packaging/systemd/*.socket; do \
-	  sed 's|/usr/sbin/lockboxd|$(sbindir)/lockboxd|g' $$f >'$(DESTDIR)$(libdir)/systemd/system/'$${f##*/} || exit 1; done
+	  sed 's|/usr/sbin/lockboxd|$(sbindir)/lockboxd|g; s|/usr/libexec/lockbox|$(libexecdir)/lockbox|g' $$f >'$(DESTDIR)$(libdir)/systemd/system/'$${f##*/} || exit 1; done
 	$(call put,0644,packaging/systemd/90-lockbox.preset,$(libdir)/systemd/system-preset/90-lockbox.preset)
 	$(call put,0644,packaging/sysusers.d/lockbox.conf,$(libdir)/sysusers.d/lockbox.conf)
 	$(call put,0644,packaging/tmpfiles.d/lockbox.conf,$(libdir)/tmpfiles.d/lockbox.conf)

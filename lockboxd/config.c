@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lockboxd/config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -132,53 +131,11 @@ static int on_row(void *userdata, const char *path, unsigned line, const char *s
     return 0;
 }
 
-/* --- files ----------------------------------------------------------------------------------------------------------- */
-
-static int load_file(const char *path, struct lb_config *c, struct lb_ini_errors *errors)
-{
-    LB_FREE char *text = NULL;
-    size_t size;
-    int r = lb_read_text(path, false, &text, &size, errors);
-
-    return r > 0 ? lb_ini_parse(path, text, size, on_row, c, errors) : r;
-}
-
-static int is_conf(const struct dirent *entry)
-{
-    size_t n = strlen(entry->d_name);
-
-    return n > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + n - 5, ".conf") == 0;
-}
-
-static int load_directory(const char *path, struct lb_config *c, struct lb_ini_errors *errors)
-{
-    LB_FREE char *directory = NULL;
-    struct dirent **entries = NULL;
-    int n, r = 0;
-
-    if (asprintf(&directory, "%s.d", path) < 0)
-        return -ENOMEM;
-    n = scandir(directory, &entries, is_conf, alphasort);
-    if (n < 0 && errno != ENOENT)
-        lb_ini_error(errors, directory, 0, "cannot be read: %s", strerror(errno));
-    for (int i = 0; i < n; i++) {
-        LB_FREE char *name = NULL;
-
-        if (r == 0)
-            r = asprintf(&name, "%s/%s", directory, entries[i]->d_name) < 0 ? -ENOMEM : load_file(name, c, errors);
-        free(entries[i]);
-    }
-    free(entries);
-    return r;
-}
-
 int lb_config_load(const char *path, struct lb_config *c, char **ret_error)
 {
     struct lb_ini_errors errors = { 0 };
-    int r = load_file(path, c, &errors);
+    int r = lb_read_conf(path, on_row, c, &errors);
 
-    if (r == 0)
-        r = load_directory(path, c, &errors);
     if (r == 0 && errors.n > 0) {
         *ret_error = errors.text;
         return -EINVAL;

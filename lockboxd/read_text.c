@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lockboxd/read_text.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -59,4 +61,48 @@ int lb_read_text(const char *path, bool must_exist, char **ret, size_t *ret_size
     if (r < 0 && r != -ENOMEM)
         return lb_ini_error(errors, path, 0, "cannot be read: %s", strerrordesc_np(-r)), 0;
     return r < 0 ? r : 1;
+}
+
+/* --- settings and their drop-ins ----------------------------------------------------------------------------------- */
+
+static int read_file(const char *path, lb_ini_row *row, void *userdata, struct lb_ini_errors *errors)
+{
+    LB_FREE char *text = NULL;
+    size_t size;
+    int r = lb_read_text(path, false, &text, &size, errors);
+
+    return r > 0 ? lb_ini_parse(path, text, size, row, userdata, errors) : r;
+}
+
+static int is_conf(const struct dirent *entry)
+{
+    size_t n = strlen(entry->d_name);
+
+    return n > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + n - 5, ".conf") == 0;
+}
+
+static int read_directory(const char *path, lb_ini_row *row, void *userdata, struct lb_ini_errors *errors)
+{
+    struct dirent **entries = NULL;
+    int n = scandir(path, &entries, is_conf, alphasort), r = 0;
+
+    if (n < 0 && errno != ENOENT)
+        lb_ini_error(errors, path, 0, "cannot be read: %s", strerror(errno));
+    for (int i = 0; i < n; i++) {
+        LB_FREE char *name = NULL;
+
+        if (r == 0)
+            r = asprintf(&name, "%s/%s", path, entries[i]->d_name) < 0 ? -ENOMEM : read_file(name, row, userdata, errors);
+        free(entries[i]);
+    }
+    free(entries);
+    return r;
+}
+
+int lb_read_conf(const char *path, lb_ini_row *row, void *userdata, struct lb_ini_errors *errors)
+{
+    LB_FREE char *directory = NULL;
+    int r = asprintf(&directory, "%s.d", path) < 0 ? -ENOMEM : read_file(path, row, userdata, errors);
+
+    return r == 0 ? read_directory(directory, row, userdata, errors) : r;
 }

@@ -322,6 +322,7 @@ struct lb_server *lb_server_free(struct lb_server *s)
         sd_event_source_disable_unref(s->listeners[i].source);
     sd_event_unref(s->event);
     lb_pace_clear(&s->submissions);
+    lb_pace_clear(&s->undelivered);
     free(s);
     return NULL;
 }

@@ -29,6 +29,7 @@ struct lb_server {
     struct lb_conn *logins, *controls; /* by door: thousands may wait at the one, followers and others are at the other */
     size_t n_conns, n_others, n_waiting; /* n_others: not root's */
     struct lb_pace submissions; /* signed statements handed in */
+    struct lb_pace undelivered; /* what the courier could not deliver */
     struct { sd_event_source *source; int door; } listeners[4];
     size_t n_listeners;
 };

@@ -11,6 +11,7 @@
 #include "lockboxd/pause.h"
 #include "lockboxd/people.h"
 #include "lockboxd/proto/json.h"
+#include "lockboxd/proto/public.h"
 #include "lockboxd/verbs.h"
 #include "policy/base.h"
 #include "policy/statement.h"
@@ -19,27 +20,6 @@
 #define LIST_MAX 2000 /* requests in one reply */
 
 #define ERROR(name) "org.lockbox.Access." name
-
-static json_t *pack_request(const struct lb_request *r)
-{
-    json_t *j = lb_json_pack(lb_request_fields, r, LB_JSON_PUBLIC);
-
-    if (r->script.ended_at && r->script.exit_status == 0)
-        json_object_set_new(json_object_get(j, "script"), "exit_status", json_integer(0));
-    if (!r->end.reason)
-        json_object_del(j, "end");
-    if (!r->left_behind.at)
-        json_object_del(j, "left_behind");
-    if (r->state != LB_STATE_PAUSED)
-        json_object_del(j, "paused");
-    if (r->terms.quorum > 1)
-        json_object_set_new(j, "quorum", json_integer(r->terms.quorum));
-    if (r->terms.evidence != LB_EVIDENCE_ANY)
-        json_object_set_new(j, "evidence", json_string(lb_evidence_names[r->terms.evidence]));
-    if (lb_state_is_waiting(r->state))
-        json_object_set_new(j, "stage", json_string(r->state == LB_STATE_REVIEW ? "internal" : "customer"));
-    return j;
-}
 
 static void unavailable(struct lb_conn *c, int r)
 {
@@ -128,7 +108,7 @@ static int list_row(void *userdata, const char *id)
     if (read_request(l->gate, l->person, id, &r, &owned) < 0)
         return 0;
     if (r->state >= l->which->from && r->state <= l->which->to) {
-        json_t *request = pack_request(r);
+        json_t *request = lb_public_request(r);
 
         json_object_del(json_object_get(request, "left_behind"), "changes"); /* long: for Get */
         json_array_append_new(l->array, request);
@@ -219,7 +199,7 @@ static void verb_get(struct lb_conn *c, void *parameters)
     if (!id || read_request(c->server->gate, &person, id, &r, &owned) < 0)
         no_such(c, p->id);
     else
-        lb_call_reply(c, json_pack("{so}", "request", pack_request(r)));
+        lb_call_reply(c, json_pack("{so}", "request", lb_public_request(r)));
     lb_request_free(owned);
 }
 
@@ -235,7 +215,7 @@ static void verb_sessions(struct lb_conn *c, void *parameters)
     array = json_array();
     for (size_t i = 0; i < g->n_live; i++) {
         const struct lb_request *r = g->live[i]->request;
-        json_auto_t *request = lb_rights_read(g, &person, r) > 0 ? pack_request(r) : NULL;
+        json_auto_t *request = lb_rights_read(g, &person, r) > 0 ? lb_public_request(r) : NULL;
         json_t *session;
         size_t k;
 
@@ -279,7 +259,7 @@ static void tell_done(struct lb_conn *c, const struct lb_outcome *o)
         lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason", "done, but it cannot be read back"));
         return;
     }
-    reply = json_pack("{so}", "request", pack_request(live ? live->request : owned));
+    reply = json_pack("{so}", "request", lb_public_request(live ? live->request : owned));
     if (o->reason)
         json_object_set_new(reply, "message", json_string(o->reason));
     lb_request_free(owned);
@@ -482,7 +462,7 @@ static void tell_taken(struct lb_conn *c, const struct lb_outcome *o)
     json_t *reply = json_pack("{ss ss*}", "id", o->id, "message", o->reason);
 
     if (lb_rights_person(g, &c->peer, &person) == 0 && read_request(g, &person, o->id, &r, &owned) == 0)
-        json_object_set_new(reply, "request", pack_request(r));
+        json_object_set_new(reply, "request", lb_public_request(r));
     lb_request_free(owned);
     lb_call_reply(c, reply);
 }
@@ -549,7 +529,7 @@ static void tell_answer(struct lb_conn *c, const struct lb_answer *a, const stru
     const char *message = a->message ? a->message : "";
 
     if (live)
-        lb_call_reply(c, json_pack("{soss}", "request", pack_request(live->request), "message", message));
+        lb_call_reply(c, json_pack("{soss}", "request", lb_public_request(live->request), "message", message));
     else if (a->verdict == LB_ANSWER_ASK)
         lb_call_error(c, ERROR("InvalidParameter"),
                       json_pack("{ssss}", "field", strstr(message, "ticket") ? "ticket" : "reason", "reason", message));

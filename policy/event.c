@@ -58,6 +58,7 @@ const char *const lb_event_names[] = {
     [LB_EVENT_STOPPING] = "stopping",
     [LB_EVENT_POLICY_LOADED] = "policy-loaded",
     [LB_EVENT_POLICY_REFUSED] = "policy-refused",
+    [LB_EVENT_UNDELIVERED] = "undelivered",
     [LB_EVENT_MAX_] = NULL,
 };
 
@@ -152,6 +153,8 @@ const struct lb_event_class lb_event_classes[LB_EVENT_MAX_] = {
     [LB_EVENT_POLICY_LOADED] = { "f10a882aea06440394fc5415a3b2e621", NOTICE, "Policy loaded: {note}" },
     [LB_EVENT_POLICY_REFUSED] = { "d6d62498b00f410ea8fe839b443451b4", ERR,
         "Policy refused, the last good one stays in force: {note}" },
+    [LB_EVENT_UNDELIVERED] = { "90656f9ba5a1439eafab8476f7848521", WARNING,
+        "Not delivered[ about the request of {engineer}][ on {account}]: {note}." },
 };
 
 #define AT(member) offsetof(struct lb_event, member)

@@ -65,6 +65,7 @@ enum lb_event_kind {
     LB_EVENT_STOPPING,
     LB_EVENT_POLICY_LOADED,
     LB_EVENT_POLICY_REFUSED,
+    LB_EVENT_UNDELIVERED, /* somebody was to be told of something, and could not be */
     LB_EVENT_MAX_,
 };
 

@@ -12,6 +12,11 @@
 struct lb_channel {
     const char *name;
 
+    /* The letter's body, owned: what `open` sends, whatever that is to the channel. 0; -EINVAL: this target is told nothing
+     * of it; -ENOMEM. */
+    int (*compose)(const struct lb_courier_config *config, const char *target, const struct lb_matter *matter,
+                   char **ret);
+
     /*
      * The handle that sends the letter, ready for lb_transfer_start, with its headers or recipients in the lists (NULL
      * before). What the handle refers to is the letter's or the configuration's, and both stay until the end. 0;
@@ -25,5 +30,6 @@ struct lb_channel {
 
 /* Ended by NULL. */
 extern const struct lb_channel *const lb_channels[];
+const struct lb_channel *lb_channel_find(const char *name); /* or NULL */
 
 extern const struct lb_channel lb_channel_mail, lb_channel_webhook;

@@ -31,14 +31,15 @@ struct lb_webhook_config {
     char *secret;     /* Secret=: whsec_… in it, signs by Standard Webhooks; NULL: unsigned (chat services) */
     char *token;      /* Token=: sent as Authorization: Bearer; NULL */
     int format;       /* Format=event slack teams ntfy, or template with Template=FILE */
-    char *template;
+    char *template;   /* its path … */
+    char *text;       /* … and what stood in it when the settings were read, checked (template.h) */
     char **events;    /* Events=: kinds and globs of event names; NULL: all */
     struct lb_tls tls;
 };
 enum lb_webhook_format {
     LB_FORMAT_EVENT, LB_FORMAT_SLACK, LB_FORMAT_TEAMS, LB_FORMAT_NTFY, LB_FORMAT_TEMPLATE, LB_FORMAT_MAX_,
 };
-extern const char *const lb_webhook_format_names[];
+extern const char *const lb_webhook_format_names[]; /* ended by NULL */
 
 /* [Remote]: the customer's own approval service. */
 struct lb_remote_config {
@@ -73,10 +74,16 @@ struct lb_courier_config {
     struct lb_export_config export;
 };
 
-/* -EINVAL with *ret_error, an owned text with a line "path:line: …" for each mistake; -ENOMEM. A file that is not there
- * says nothing: no channel is configured. */
+/* Reads `path` and the *.conf of `path`.d in name order. -EINVAL with *ret_error, an owned text with a line
+ * "path:line: …" for each mistake; -ENOMEM. Files that are not there say nothing: no channel is configured. */
 int lb_courier_config_load(const char *path, struct lb_courier_config *ret, char **ret_error);
 void lb_courier_config_clear(struct lb_courier_config *c);
+
+/* The webhook of this name, or NULL. */
+const struct lb_webhook_config *lb_courier_config_webhook(const struct lb_courier_config *c, const char *name);
+
+/* Whether anything is configured for the channel. */
+bool lb_courier_config_has(const struct lb_courier_config *c, const char *channel);
 
 /* What `name` (as a key has it) stands for, without a newline at its end: owned, to be wiped by the caller. -EACCES where
  * others could read the file, -ENOENT; *ret_error is an owned text for a person that does not contain the secret. */

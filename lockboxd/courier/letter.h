@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <jansson.h>
+
 #include "policy/event.h"
 #include "policy/request.h"
 
@@ -30,7 +32,7 @@ struct lb_letter {
     char *request;    /* ID as printed, or NULL */
     int64_t seq;      /* of the event; 0: none */
     int notice;       /* enum lb_notice */
-    int64_t due;      /* not before, µs since 1970 */
+    int64_t due;      /* not before, µs since 1970; 0: at once */
     int64_t until;    /* given up then, µs since 1970; LB_NEVER */
     int64_t attempts; /* that have failed so far */
     char *body;       /* what is sent, whatever that is to the channel; may be long */
@@ -43,7 +45,19 @@ struct lb_matter {
     int notice;
     const char *host;
     const struct lb_event *event;     /* NULL: a test */
+    const json_t *shown;              /* the event as org.lockbox.Audit tells it; NULL: a test */
     const struct lb_request *request;
     const char *person;               /* the approver's name, where it is to one; NULL: to a group or a program */
     int64_t now;                      /* µs since 1970 */
 };
+
+/* "Action needed", for a subject or a headline. */
+const char *lb_matter_title(const struct lb_matter *m);
+
+/* What has happened, in a sentence; owned, NULL when out of memory. */
+char *lb_matter_sentence(const struct lb_matter *m);
+
+/* Who, where, why and until when, as far as it is known: name and value by turns, ended by a NULL; an owned list (see
+ * lb_strings_free), NULL when out of memory. What the engineer said is in it as he said it: whoever puts it into a
+ * language of any kind has to escape it for that one. */
+char **lb_matter_facts(const struct lb_matter *m);

@@ -51,12 +51,18 @@ struct lb_transfer *lb_transfer_free(struct lb_transfer *t)
 
 /* --- what came of it ---------------------------------------------------------------------------------------------- */
 
-/* These say that it may be another day. */
+/* What the letter itself is at fault for. A server that is being moved, and a password that is wrong today, are the
+ * target's affair, and that may be mended. */
 static bool is_final(bool mail, long status)
 {
+    static const long faults[] = { 400, 411, 413, 414, 415, 422, 431 };
+
     if (mail)
-        return status >= 500 && status <= 599;
-    return status >= 300 && status <= 499 && status != 408 && status != 425 && status != 429;
+        return status >= 500 && status <= 599 && !(status >= 530 && status <= 538);
+    for (size_t i = 0; i < LB_ELEMENTS(faults); i++)
+        if (status == faults[i])
+            return true;
+    return false;
 }
 
 static void finish(struct lb_transfer *t, CURLcode code)
@@ -252,6 +258,7 @@ CURL *lb_transfer_handle(const struct lb_transfers *all, const char *url, const 
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
     SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a name server that does not answer is not waited for once the transfer is over */
     SET(CURLOPT_CONNECTTIMEOUT, CONNECT_S);
     SET(CURLOPT_MAXAGE_CONN, STILL_ALIVE_S);
     SET(CURLOPT_USERAGENT, "lockbox-courier/" LB_VERSION);

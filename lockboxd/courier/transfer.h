@@ -34,7 +34,7 @@ CURL *lb_transfer_handle(const struct lb_transfers *t, const char *url, const ch
 
 struct lb_transfer_result {
     bool sent;         /* the other end took it: HTTP 2xx, SMTP 250 */
-    bool final;        /* not sent, and trying again is of no use: HTTP 4xx but 408, 425, 429; SMTP 5xx */
+    bool final;        /* not sent, and this letter never will be: HTTP 400, 413, 422 …; SMTP 5xx but 53x */
     long status;       /* HTTP's or SMTP's; 0: it did not come to that */
     long retry_after;  /* seconds that the other end wants to be left alone; 0: it did not say */
     const char *problem; /* not sent: why, for a person; borrowed, never NULL then */

@@ -7,6 +7,7 @@
 #define BIT(option) (UINT64_C(1) << LB_OPTION_##option)
 #define COMMON (BIT(HELP) | BIT(VERSION) | BIT(SOCKET))
 #define ACT (BIT(JSON) | BIT(NOTE))
+#define COURIER (BIT(JSON) | BIT(COURIER_SOCKET))
 
 #define TALKING "review pending approved active paused" /* states in which there is something to talk about */
 #define EVER TALKING " ending completed ended revoked"  /* … and those in which there was an access */
@@ -56,11 +57,16 @@ static const struct lb_verb verbs[] = {
     { "policy explain", "", "which rule decides a login, and why", verb_policy_explain,
       BIT(JSON) | BIT(POLICY_DIRECTORY) | BIT(ACCOUNT) | BIT(SERVICE) | BIT(SCOPE) | BIT(RHOST) | BIT(KEY) |
           BIT(IDENTITY) | BIT(AT) },
-    { "status", "", "is lockboxd well?", verb_status, BIT(JSON) },
+    { "courier status", "", "is everybody told? what waits, what fails", verb_courier_status, COURIER },
+    { "courier test", "CHANNEL [NAME]", "send one, and show what happens: mail, webhook, ...", verb_courier_test, COURIER,
+      2 },
+    { "courier dead", "", "what was given up", verb_courier_dead, COURIER },
+    { "courier retry", "[LETTER]", "let what was given up go after all", verb_courier_retry, COURIER, 1 },
+    { "status", "", "is lockboxd well?", verb_status, BIT(JSON) | BIT(COURIER_SOCKET) },
     { "doctor", "", "does every way into this host pass the gate?", verb_doctor, BIT(JSON) | BIT(ROOT) },
 };
 
-static const char later_verbs[] = "watch play courier setup";
+static const char later_verbs[] = "watch play setup";
 
 /* --- help --------------------------------------------------------------------------------------------------------- */
 
@@ -112,6 +118,8 @@ static int read_verb(struct lb_ctl *ctl)
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "policy what? lockboxctl policy check, lockboxctl policy explain");
     if (first && strcmp(first, "audit") == 0)
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "audit what? lockboxctl audit verify, lockboxctl audit export");
+    if (first && strcmp(first, "courier") == 0)
+        return lb_ctl_fail(ctl, LB_EXIT_USAGE, "courier what? lockboxctl courier status, test, dead, retry");
     return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s%sthe commands that there are: lockboxctl --help", first ? first : "",
                        first ? " is no command; " : "");
 }

@@ -36,7 +36,7 @@ enum lb_option {
     LB_OPTION_FOLLOW, LB_OPTION_FOR, LB_OPTION_NOTE, LB_OPTION_REASON, LB_OPTION_SCOPE, LB_OPTION_WAIT,
     LB_OPTION_SERVICE, LB_OPTION_RHOST, LB_OPTION_KEY, LB_OPTION_IDENTITY, LB_OPTION_AT, LB_OPTION_FROM,
     LB_OPTION_SIGN, LB_OPTION_ROOT, LB_OPTION_HOLD, LB_OPTION_DECISION, LB_OPTION_APPROVER,
-    LB_OPTION_JOURNAL, LB_OPTION_KNOWN, LB_OPTION_FORMAT,
+    LB_OPTION_JOURNAL, LB_OPTION_KNOWN, LB_OPTION_FORMAT, LB_OPTION_COURIER_SOCKET,
     LB_OPTION_MAX_,
 };
 
@@ -247,6 +247,14 @@ void lb_act_say_decision(const struct lb_ctl *ctl, const json_t *request);
 /* Takes the decision ("approve", "deny") on ctl->id with a signature by the key of --sign. enum lb_exit. */
 int lb_sign_decision(struct lb_ctl *ctl, const char *decision);
 
+/* --- courier.c ---------------------------------------------------------------------------------------------------- */
+
+#define LB_COURIER_SOCKET "/run/lockbox-courier/control.socket"
+#define LB_COURIER_CONFIG "/etc/lockbox/courier.conf"
+
+/* The courier's lines of a status; none where there is no courier, and none is wanted. */
+void lb_courier_print(const struct lb_ctl *ctl);
+
 /* --- the verbs ---------------------------------------------------------------------------------------------------- */
 
 int verb_list(struct lb_ctl *ctl);
@@ -275,3 +283,7 @@ int verb_policy_check(struct lb_ctl *ctl);
 int verb_policy_explain(struct lb_ctl *ctl);
 int verb_status(struct lb_ctl *ctl);
 int verb_doctor(struct lb_ctl *ctl);
+int verb_courier_status(struct lb_ctl *ctl);
+int verb_courier_test(struct lb_ctl *ctl);
+int verb_courier_dead(struct lb_ctl *ctl);
+int verb_courier_retry(struct lb_ctl *ctl);

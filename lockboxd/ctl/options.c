@@ -49,6 +49,7 @@ static const struct {
     [LB_OPTION_JOURNAL] = { "journal", NULL, "the journal's copy, of this host or in PATH" },
     [LB_OPTION_KNOWN] = { "known", "SEQ:HASH", "event SEQ has this hash: what an earlier verify said" },
     [LB_OPTION_FORMAT] = { "format", "FORMAT", "jsonl (the default) or csv" },
+    [LB_OPTION_COURIER_SOCKET] = { "courier-socket", "PATH", "where lockbox-courier listens" },
     [LB_OPTION_HOLD] = { "hold", NULL, "the access's time stands still, for --for (1h) at most" },
 };
 

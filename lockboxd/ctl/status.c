@@ -50,6 +50,7 @@ static void print(const struct lb_ctl *ctl, const json_t *status)
             loaded ? lb_human_moment(loaded, ctl->now, moment) : "");
     trouble(ctl, "Refused:  ", LB_COLOUR_YELLOW, lb_ctl_string(status, "policy_error"));
     counts(ctl, status);
+    lb_courier_print(ctl);
     trouble(ctl, "Problem:  ", LB_COLOUR_RED, lb_ctl_string(status, "problem"));
 }
 

@@ -65,17 +65,17 @@ static int connect_within(int fd, const struct sockaddr_un *address, int timeout
 }
 
 /* A socket that systemd holds for the daemon is root's too: the peer is who called listen(). */
-static int check_peer(int fd)
+static int check_peer(int fd, uid_t uid)
 {
     struct ucred peer;
     socklen_t size = sizeof(peer);
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
         return -errno;
-    return peer.uid == 0 || peer.uid == geteuid() ? 0 : -EPERM;
+    return peer.uid == uid || peer.uid == 0 || peer.uid == geteuid() ? 0 : -EPERM;
 }
 
-int lb_client_open(const char *path, int timeout_ms, struct lb_client **ret)
+int lb_client_open_as(const char *path, int timeout_ms, uid_t uid, struct lb_client **ret)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     LB_CLOSE int fd = -1;
@@ -90,7 +90,7 @@ int lb_client_open(const char *path, int timeout_ms, struct lb_client **ret)
         return -errno;
     r = connect_within(fd, &address, timeout_ms);
     if (r == 0)
-        r = check_peer(fd);
+        r = check_peer(fd, uid);
     if (r < 0)
         return r;
     client = malloc(sizeof(*client));
@@ -100,6 +100,11 @@ int lb_client_open(const char *path, int timeout_ms, struct lb_client **ret)
     fd = -1;
     *ret = client;
     return 0;
+}
+
+int lb_client_open(const char *path, int timeout_ms, struct lb_client **ret)
+{
+    return lb_client_open_as(path, timeout_ms, 0, ret);
 }
 
 int lb_client_send(struct lb_client *client, const char *method, const json_t *parameters, bool more, int timeout_ms)

@@ -2,6 +2,8 @@
 /* The client's end of the two sockets: blocking, with a deadline on every step. For the PAM module and the tools. */
 #pragma once
 
+#include <sys/types.h>
+
 #include "lockboxd/proto/varlink.h"
 
 #define LB_LOGIN_SOCKET "/run/lockbox/login.socket"
@@ -14,6 +16,9 @@ struct lb_client;
  * SIGPIPE, no environment read. -ENOENT/-ECONNREFUSED…: not reachable; -EPERM: an impostor; -ETIMEDOUT; -ENOMEM.
  */
 int lb_client_open(const char *path, int timeout_ms, struct lb_client **ret);
+
+/* The same for a server of another user's: `uid`, root, or the caller's own. */
+int lb_client_open_as(const char *path, int timeout_ms, uid_t uid, struct lb_client **ret);
 
 /* Sends one call. timeout_ms < 0: for ever. */
 int lb_client_send(struct lb_client *client, const char *method, const json_t *parameters, bool more, int timeout_ms);

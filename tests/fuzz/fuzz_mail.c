@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 0)
         memcpy(text, data, size);
     for (int notice = 1; notice < LB_NOTICE_MAX_; notice++) {
-        const struct lb_matter m = { notice, text, &e, &r, text, 1 };
+        const struct lb_matter m = { .notice = notice, .host = text, .event = &e, .request = &r, .person = text, .now = 1 };
         LB_FREE char *mail = NULL;
 
         assert(lb_compose(&config, &m, "c@d.example", &mail) == 0);

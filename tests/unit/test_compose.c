@@ -53,7 +53,8 @@ static struct mail compose_as(const struct lb_mail_config *c, const struct lb_ma
 
 static struct mail compose(int notice, const struct lb_event *e, const struct lb_request *r)
 {
-    const struct lb_matter m = { notice, "appliance", e, r, "bob", SAMPLE_WALL };
+    const struct lb_matter m = { .notice = notice, .host = "appliance", .event = e, .request = r, .person = "bob",
+                                 .now = SAMPLE_WALL };
 
     return compose_as(&config, &m);
 }
@@ -168,7 +169,7 @@ static void test_what_is_not_there_is_left_out(void **state)
     struct lb_event e = asked();
     struct lb_request *r;
     struct lb_mail_config no_link = config;
-    struct lb_matter matter = { LB_NOTICE_ACTION, "appliance", &e, NULL, NULL, SAMPLE_WALL };
+    struct lb_matter matter = { .notice = LB_NOTICE_ACTION, .host = "appliance", .event = &e, .now = SAMPLE_WALL };
     LB_CLEANUP(clear) struct mail m = { 0 };
 
     (void)state;
@@ -342,7 +343,8 @@ static void test_hostile_text(void **state)
     for (size_t i = 0; i < LB_ELEMENTS(attacks); i++) {
         struct lb_event e = asked();
         struct lb_request *r;
-        struct lb_matter matter = { LB_NOTICE_ACTION, attacks[i], &e, NULL, attacks[i], SAMPLE_WALL };
+        struct lb_matter matter = { .notice = LB_NOTICE_ACTION, .host = attacks[i], .event = &e, .person = attacks[i],
+                                    .now = SAMPLE_WALL };
         LB_FREE char *headers = NULL;
         LB_CLEANUP(clear) struct mail m = { 0 };
 

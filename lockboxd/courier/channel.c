@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lockboxd/courier/channel.h"
+
+#include "policy/base.h"
+
+const struct lb_channel *const lb_channels[] = {
+    &lb_channel_webhook,
+    NULL,
+};
+
+const struct lb_channel *lb_channel_find(const char *name)
+{
+    for (const struct lb_channel *const *c = lb_channels; *c; c++)
+        if (lb_streq((*c)->name, name))
+            return *c;
+    return NULL;
+}
