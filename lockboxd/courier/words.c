@@ -185,6 +185,7 @@ static const char *const titles[LB_EVENT_MAX_] = {
     [LB_EVENT_ACKNOWLEDGED] = "Acknowledged",
     [LB_EVENT_REFUSED] = "Login refused",
     [LB_EVENT_ILLEGAL] = "Refused",
+    [LB_EVENT_UNDELIVERED] = "Not delivered",
     [LB_EVENT_UNACCOUNTED] = "Processes without an access",
     [LB_EVENT_STARTED] = "Gatekeeper started",
     [LB_EVENT_STOPPING] = "Gatekeeper stops",
