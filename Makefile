@@ -190,6 +190,7 @@ install: all
 	$(call put,0644,packaging/polkit/00-lockbox.rules,$(datadir)/polkit-1/rules.d/00-lockbox.rules)
 	$(call put_all,packaging/sshd/*.conf,$(datadir)/lockbox/sshd)
 	$(call put_all,packaging/mail/*,$(datadir)/lockbox/mail)
+	$(call put_all,packaging/examples/*,$(datadir)/lockbox/examples)
 	$(call put_all,policy/examples/*.policy,$(datadir)/lockbox/examples)
 	$(call put_all,policy/examples/actions/*,$(datadir)/lockbox/examples/actions)
 	$(foreach s,1 5 7 8,$(call put_all,packaging/man/*.$(s),$(mandir)/man$(s)) &&) true

@@ -428,7 +428,7 @@ static int put_changes(const struct lb_words *w, FILE *out)
 static const struct word {
     const char *name;
     int (*put)(const struct lb_words *w, FILE *out);
-} words[] = {
+} words[LB_WORDS_OWN] = {
     { "title", put_title },         /* what has happened, in a word or two */
     { "sentence", put_sentence },   /* … in a sentence, as in the journal */
     { "host", put_host },

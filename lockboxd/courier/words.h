@@ -21,6 +21,9 @@ struct lb_words {
     lb_words_escape *escape;
 };
 
+/* How many there are of our own. */
+#define LB_WORDS_OWN 17
+
 /* Whether there is such a name. */
 bool lb_words_know(const char *name);
 

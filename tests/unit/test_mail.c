@@ -56,6 +56,19 @@ static void test_open(void **state)
     assert_null(o.recipients->next);
 }
 
+/* What is installed to start from. */
+static void test_the_example(void **state)
+{
+    struct lb_courier_config config = { 0 };
+    LB_FREE char *error = NULL;
+
+    (void)state;
+    assert_int_equal(lb_courier_config_load("packaging/examples/courier.conf", &config, &error), 0);
+    assert_string_equal(config.mail.server, "smtp://mail.customer.example:587");
+    assert_null(config.mail.user);
+    lb_courier_config_clear(&config);
+}
+
 static void test_not_configured(void **state)
 {
     struct lb_courier_config config = good();
@@ -156,6 +169,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open),
+        cmocka_unit_test(test_the_example),
         cmocka_unit_test(test_not_configured),
         cmocka_unit_test(test_targets),
         cmocka_unit_test(test_the_password),

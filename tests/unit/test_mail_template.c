@@ -94,6 +94,24 @@ static void test_nothing_is_fetched_or_decided(void **state)
             assert_true(strncmp(p, "href=\"{link}\"", 13) == 0 || strncmp(p, "href=\"{ticket_url}\"", 19) == 0);
 }
 
+/* What the manual promises. */
+static void test_documented(void **state)
+{
+    FILE *man = fopen("packaging/man/lockbox-mail.7", "r");
+    char line[256], name[LB_SENTENCE_NAME_MAX];
+    int n = 0;
+
+    (void)state;
+    assert_non_null(man);
+    while (fgets(line, sizeof(line), man))
+        if (sscanf(line, ".It Li {%63[a-z_.]}", name) == 1) {
+            assert_true(lb_words_know(name));
+            n++;
+        }
+    fclose(man);
+    assert_int_equal(n, LB_WORDS_OWN);
+}
+
 static void test_replaced(void **state)
 {
     struct lb_mail_templates *t = NULL;
@@ -193,6 +211,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_built_in),
         cmocka_unit_test(test_nothing_is_fetched_or_decided),
+        cmocka_unit_test(test_documented),
         cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_a_nul),
