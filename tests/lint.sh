@@ -57,6 +57,11 @@ only inspect "$inspect|lockboxd/chain\.h" lockboxd/inspect/*.[ch]
 only doctor "$inspect|lockboxd/ctl/table\.h|lockboxd/(policy_files|people|read_text)\.h" lockboxd/inspect/doctor/*.[ch]
 never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch] lockboxd/inspect/doctor/*.[ch]
 
+courier='(policy|lockboxd/proto|lockboxd/courier)/.*|lockboxd/(chain|clock|log|read_text)\.h'
+only courier "$courier" lockboxd/courier/*.[ch]
+only 'what the courier plans' '(policy|lockboxd/courier)/.*' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]
+never 'what the courier plans' 'systemd/|sqlite3|time\.h|sys/random' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]
+
 # What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
 for room in store journal systemd footprint freezer reaper sessions terminals people signer scripts output report; do
     [ -e "lockboxd/$room.c" ] || continue
@@ -88,8 +93,8 @@ home() {
     includes policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] lockboxd/*/*/*.[ch] | grep -E ":<$1" | grep -vE "^($2):" |
         complain "$1 belongs to $2"
 }
-home sqlite3 'lockboxd/store\.c'
-home openssl/ 'lockboxd/chain\.c|lockboxd/output\.c|policy/identity\.c|lockboxd/inspect/keys\.c'
+home sqlite3 'lockboxd/store\.c|lockboxd/courier/outbox\.c'
+home openssl/ 'lockboxd/chain\.c|lockboxd/output\.c|policy/identity\.c|lockboxd/inspect/keys\.c|lockboxd/courier/standard\.c'
 home systemd/sd-journal 'lockboxd/journal\.c'
 home systemd/sd-bus 'lockboxd/systemd\.c'
 home curl/ 'lockboxd/courier/.*'

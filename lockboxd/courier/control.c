@@ -268,9 +268,14 @@ static void test_over(struct conn *c, bool delivered, const char *problem)
     reply(c, json_pack("{sb ss*}", "delivered", delivered, "problem", clean), false);
 }
 
+static void run_calls(struct conn *c);
+
 static void on_tested(void *userdata, const struct lb_transfer_result *r)
 {
-    test_over(userdata, r->sent, r->problem);
+    struct conn *c = userdata;
+
+    test_over(c, r->sent, r->problem);
+    run_calls(c); /* those that came meanwhile */
 }
 
 /* What curl says of what it does, and what the other end answers; never what we send, in which there are secrets. */

@@ -10,6 +10,7 @@
 #include "policy/deadline.h"
 
 #define HASH_SIZE 65
+#define HURRY_AFTER (25 * 3600 * LB_USEC_PER_SEC) /* a day is the longest that a server may ask for (transfer.c) */
 
 struct lb_outbox {
     sqlite3 *db;
@@ -417,6 +418,17 @@ int lb_outbox_mark(struct lb_outbox *o, const struct lb_mark *marks, size_t n)
 
 /* --- what is given up ------------------------------------------------------------------------------------------------ */
 
+static int hurry(struct lb_outbox *o, int64_t after)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    int r = prepare(o, "UPDATE letters SET due = 0 WHERE dead = 0 AND attempts > 0 AND due > ?", &st);
+
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(st, 1, after);
+    return error_of(o->db, sqlite3_step(st));
+}
+
 int64_t lb_outbox_expire(struct lb_outbox *o, int64_t now)
 {
     LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
@@ -429,6 +441,8 @@ int64_t lb_outbox_expire(struct lb_outbox *o, int64_t now)
     sqlite3_bind_int64(st, 1, now);
     r = error_of(o->db, sqlite3_step(st));
     n = sqlite3_changes64(o->db);
+    if (r == 0)
+        r = hurry(o, now + HURRY_AFTER);
     if (r == 0 && n > 0)
         r = execute(o, "DELETE FROM letters WHERE dead = 2 AND row <= (SELECT row FROM letters WHERE dead > 0"
                        " ORDER BY row DESC LIMIT 1 OFFSET 1000)");

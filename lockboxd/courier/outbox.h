@@ -64,7 +64,8 @@ int lb_outbox_mark(struct lb_outbox *o, const struct lb_mark *marks, size_t n);
 
 /* --- what is given up --- */
 
-/* Gives up what is past its time. The number of letters, or -errno. */
+/* Gives up what is past its time. The number of letters, or -errno. What was to be tried again later than that is ever
+ * said is due at once: the clock was set back. */
 int64_t lb_outbox_expire(struct lb_outbox *o, int64_t now);
 
 /* Calls row for each target with letters given up of which the trail does not know yet: the first one's request and

@@ -34,6 +34,7 @@ struct flight {
     struct target *target;
     struct lb_letter letter;
     struct lb_transfer *transfer;
+    int64_t began; /* boot clock */
     bool landed;
     struct lb_mark mark;
     char *error;
@@ -146,6 +147,8 @@ static void target_fails(struct flight *f, const char *problem, int64_t after)
     free(t->problem);
     t->problem = strdup(problem);
     lb_circuit_failed(&t->circuit, now, dice(), after);
+    if (f->began < t->circuit.since) /* what nothing answers to takes its time to fail */
+        t->circuit.since = f->began;
     if (!t->told && now - t->circuit.since >= LB_POST_PATIENCE) {
         t->told = true;
         f->post->calls.failing(f->post->userdata, t->channel, t->name, f->letter.request, problem);
@@ -218,6 +221,7 @@ static int on_write(sd_event_source *source, uint64_t usec, void *userdata)
     for (struct flight **at = &p->flights, *f; (f = *at);) {
         if (f->landed) {
             *at = f->next;
+            f->target->hungry = true; /* what it held, as long as it was not written */
             flight_free(f);
         } else {
             at = &f->next;
@@ -282,6 +286,7 @@ static void begin(struct lb_post *p, struct target *t, int64_t row)
     }
     f->post = p;
     f->target = t;
+    f->began = lb_clock_now().boot;
     f->next = p->flights;
     p->flights = f;
     t->flights++;
@@ -331,6 +336,8 @@ static void give_up(struct lb_post *p, const struct lb_time *now)
     n = lb_outbox_expire(p->outbox, now->wall);
     if (n > 0)
         p->calls.given_up(p->userdata);
+    for (struct target *t = p->targets; t; t = t->next) /* also where the wall clock was set */
+        t->hungry = true;
 }
 
 /* When something may be possible that is not now; the wall clock may be set, so it is looked at again and again. */

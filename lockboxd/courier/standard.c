@@ -13,16 +13,13 @@
 #define PREFIX "whsec_"
 #define KEY_MIN 16 /* bytes; the specification asks for 24 to 64 */
 
+/* *ret is owned also where it is no key. */
 static int key_of(const char *secret, void **ret, size_t *ret_size)
 {
     int r = strncmp(secret, PREFIX, strlen(PREFIX)) == 0
                 ? lb_base64_decode(secret + strlen(PREFIX), ret, ret_size) : -EINVAL;
 
-    if (r == 0 && *ret_size < KEY_MIN) {
-        free(*ret);
-        return -EINVAL;
-    }
-    return r;
+    return r == 0 && *ret_size < KEY_MIN ? -EINVAL : r;
 }
 
 int lb_standard_sign(const char *secret, const char *id, int64_t timestamp, const char *body, char **ret)

@@ -21,7 +21,9 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests" / "system"))
 
 from appliance import wait_for  # noqa: E402  (found through the line above)
+from courier import UNIT as COURIER, Courier, kind  # noqa: E402
 from lockbox import STATE, UNITS, Box  # noqa: E402
+from people import Person  # noqa: E402
 
 TOOLS = "/usr/local/bench"
 STACKS = "/etc/bench"
@@ -32,6 +34,8 @@ ENDS = {1: 15, 200: 15, 5000: 5}  # how many processes end how often
 SNAPSHOTS = 20
 
 AUDITED = 300000
+
+DRAINED, TOLD = 10000, 100
 
 OLD = 1000000
 LISTS = {"start": "start of the store", "pending": "list --pending", "recent": "list --recent",
@@ -289,6 +293,42 @@ def bench_audit(box, table):
     table.row("lockboxctl audit verify", took, "ms", 1000)
 
 
+def peak(box):
+    """MiB that the courier had resident at most."""
+    pid = box.systemctl("show", "--property=MainPID", "--value", COURIER).stdout.strip()
+    return int(re.search(r"^VmHWM:\s+(\d+)", box.read(f"/proc/{pid}/status"), re.M)[1]) / 1024
+
+
+def bench_courier(box, table, decider):
+    """By HTTPS to a receiver of this machine: one event after the other, and all of a log that it has not seen."""
+    courier = Courier(box)
+    courier.configure(courier.hook())
+    terminal, request = session(box, decider, "echo ready; sleep 1000")
+    bob = Person(box)
+    for i in range(TOLD):
+        bob.ctl("ask", request, f"question {i}")
+    terminal.close()
+    decider.decide("Revoke", request)
+    courier.wait_received(lambda line: kind(line) == "revoked")
+    late = [(line["at"] - json.loads(json.loads(line["body"])["event"]["json"])["time"] / 1e6) * 1000
+            for line in courier.received()]
+    box.systemctl("stop", COURIER, *UNITS)
+    box.run(f"rm -rf {STATE}/*; {TOOLS}/log /var/lib/drained {DRAINED} && mv /var/lib/drained/lockbox.db* {STATE}/",
+            timeout=300)
+    box.systemctl("start", *UNITS)
+    events = box.status()["events"]
+    before, began = len(courier.received()), time.monotonic()
+    box.systemctl("start", COURIER)
+    wait_for(lambda: box.run("wc", "-l", "/var/lib/receiver/log").stdout.split()[0] == str(before + events), timeout=300,
+             what="all of them", interval=0.2)
+    took, most = time.monotonic() - began, peak(box)
+    courier.stop()
+    table.section("The courier, to a webhook by HTTPS on this machine")
+    table.row("event → webhook received", late, "ms", 50)
+    table.row(f"a log of {events:,} events, all told", [took], "s", 60)
+    table.row("memory of lockbox-courier meanwhile, RSS at most", [most], "MiB", 32)
+
+
 def clocked(call):
     """ms"""
     began = time.monotonic()
@@ -314,6 +354,7 @@ def main():
         for processes in ENDS:
             bench_end(box, table, decider, processes)
         bench_snapshot(box, table)
+        bench_courier(box, table, decider)
         bench_waiters(box, table, decider)
         bench_lists(box, table)
         bench_audit(box, table)

@@ -2,11 +2,17 @@
 """lockbox-courier: what happens is told to those who are not there, once, and whatever becomes of it decides nothing."""
 
 import json
+import os
+import time
 
 import pytest
 from appliance import wait_for
-from courier import SECRET, Courier, kind, signature
-from people import Engineer, Person
+from courier import (CONFIG, EXPIRED, GOOD, RECEIVER, SECRET, SELF_SIGNED, UNIT, WRONG_HOST, Courier, kind, signature)
+from lockbox import STATE, UNITS
+from people import Engineer, Person, show
+
+CONTROL = "/run/lockbox/control.socket"
+REPEAT = int(os.environ.get("LOCKBOX_REPEAT", "1"))
 
 
 @pytest.fixture
@@ -31,3 +37,349 @@ def test_an_event_arrives(box, courier):
     assert body["event"] == events[0]
     Person(box).deny(request)
     courier.wait_received(lambda line: kind(line) == "denied")
+
+
+def ids(lines):
+    return [line["headers"]["webhook-id"] for line in lines]
+
+
+# --- once, and in order ----------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_told_of_what_was_before(box, courier):
+    """A courier that is new on a host begins at the end of the log."""
+    Engineer(box).request()
+    courier.configure(courier.hook())
+    request = Engineer(box, "eng2").request()
+    first = courier.wait_received()
+    assert first["headers"]["webhook-id"].startswith(request)
+
+
+def test_it_goes_on_where_it_was(box, courier):
+    """Stopped, and started again after things have happened; the request that they happened to is fetched whole."""
+    courier.configure(courier.hook())
+    request = Engineer(box).request()
+    courier.wait_received(lambda line: kind(line) == "requested")
+    box.systemctl("stop", UNIT)
+    Person(box).deny(request, "--note", "not today")
+    box.systemctl("start", UNIT)
+    denied = courier.wait_received(lambda line: kind(line) == "denied")
+    assert json.loads(denied["body"])["request"] == show(box, request)
+    assert len(set(ids(courier.received()))) == len(courier.received())
+
+
+def test_order_and_retries(box, courier):
+    """A server that says "later", then works: everything arrives, in order, at each try under the same name."""
+    courier.configure(courier.hook(extra="Events=requested denied message"))
+    courier.mood("503")
+    request = Engineer(box).request()
+    bob = Person(box)
+    bob.ctl("ask", request, "why?")
+    bob.deny(request)
+    courier.wait_received(lambda line: line["mood"] == ["503"])
+    wait_for(lambda: courier.target("siem")["waiting"] == 3, what="the other two")
+    assert courier.target("siem")["state"] == "failing"
+    courier.mood("204")
+    courier.wait_received(lambda line: kind(line) == "denied", timeout=30)
+    arrived = [line for line in courier.received() if line["mood"] == ["204"]]
+    assert [kind(line) for line in arrived] == ["requested", "message", "denied"]
+    tries = [line for line in courier.received() if kind(line) == "requested"]
+    assert len(set(ids(tries))) == 1 and len({line["body"] for line in tries}) == 1
+    wait_for(lambda: courier.target("siem")["state"] == "connected", what="the courier to know")
+
+
+def test_retry_after(box, courier):
+    """The other end says how long it wants to be left alone."""
+    courier.configure(courier.hook(extra="Events=requested"))
+    courier.mood("429 3")
+    Engineer(box).request()
+    courier.wait_received()
+    courier.mood("204")
+    courier.wait_received(lambda line: line["mood"] == ["204"])
+    first, second = courier.received()
+    assert second["at"] - first["at"] >= 2.9
+
+
+def test_killed_again_and_again(box, courier):
+    """kill -9 of the courier, the daemon and the receiver at any moment: each event arrives, none under two names."""
+    courier.configure(courier.hook())
+    start = box.status()["events"]
+    bob = Person(box)
+    bob.ctl("list")  # the connection is there
+    victims = [UNIT, "lockboxd.service", RECEIVER]
+    request = Engineer(box).request()
+    for i in range(REPEAT * 9):
+        victim = victims[i % 3]
+        bob.ctl("ask", request, f"question {i}")
+        time.sleep(0.003 * i)  # a moment, another one each time
+        box.run("systemctl", "kill", "--signal=KILL", victim)
+        wait_for(lambda: box.ctl("status", check=False).returncode in (0, 1), what="the daemon")
+    bob.deny(request)
+    courier.wait_received(lambda line: kind(line) == "denied", timeout=60)
+    wait_for(lambda: courier.target("siem").get("waiting") == 0, timeout=60, what="all of them")
+    told = {}
+    for line in courier.received():
+        seq = json.loads(line["body"])["event"]["seq"]
+        told.setdefault(seq, set()).add((line["headers"]["webhook-id"], line["body"]))
+    assert sorted(told) == list(range(start + 1, box.status()["events"] + 1))
+    assert all(len(names) == 1 for names in told.values())
+
+
+# --- the network (row 26) --------------------------------------------------------------------------------------------
+
+WRONG = {
+    "wrong host": (WRONG_HOST, "localhost", "subject name"),
+    "expired": (EXPIRED, "localhost", "expired"),
+    "self-signed": (SELF_SIGNED, "localhost", "self-signed certificate"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_server_that_is_not_the_one(every_box, what):
+    """Nothing is sent to who cannot prove to be the one that was named."""
+    courier = Courier(every_box)
+    port, host, words = WRONG[what]
+    courier.configure(courier.hook(port=port, host=host))
+    done = every_box.ctl("courier", "test", "webhook", "siem", check=False)
+    assert done.returncode == 1 and words in (done.stderr + done.stdout).replace("self signed", "self-signed")
+    assert courier.received() == []
+    courier.stop()
+
+
+def test_a_redirect_is_not_followed(box, courier):
+    """Whoever can answer cannot send the letter, and the token with it, elsewhere."""
+    courier.configure(courier.hook(extra=f"Token={courier.secret('token', 'hush')}"))
+    courier.mood("302")
+    done = box.ctl("courier", "test", "webhook", check=False)
+    assert done.returncode == 1 and "a redirect, which is not followed" in done.stderr
+    assert [line["path"] for line in courier.received()] == ["/siem"]
+    assert courier.received()[0]["headers"]["authorization"] == "Bearer hush"
+
+
+def test_the_environment_names_no_proxy(box, courier):
+    """A proxy is one that courier.conf names."""
+    box.write(f"/run/systemd/system/{UNIT}.d/proxy.conf", "[Service]\nEnvironment=https_proxy=http://127.0.0.1:1 "
+              "HTTPS_PROXY=http://127.0.0.1:1 ALL_PROXY=http://127.0.0.1:1\n")
+    box.systemctl("daemon-reload")
+    try:
+        courier.configure(courier.hook())
+        assert "delivered" in box.ctl("courier", "test", "webhook", "siem").stdout
+        courier.configure(courier.hook() + "[Courier]\nProxy=http://127.0.0.1:1\n")
+        assert box.ctl("courier", "test", "webhook", "siem", check=False).returncode == 1
+    finally:
+        box.run(f"rm -r /run/systemd/system/{UNIT}.d; systemctl daemon-reload")
+
+
+# --- nobody is there (rows 27, 29) -----------------------------------------------------------------------------------
+
+
+def test_packets_are_dropped(box, courier):
+    """What leaves the host gets nowhere: it is decided here as ever, and the trail says that nobody was told."""
+    courier.configure(courier.hook())
+    box.run(f"nft add table inet egress && nft 'add chain inet egress out {{ type filter hook output priority 0; }}' && "
+            f"nft add rule inet egress out tcp dport {GOOD} drop")
+    try:
+        engineer = Engineer(box)
+        request = engineer.enter(Person(box))
+        undelivered = box.wait_event("undelivered", timeout=90)
+        assert undelivered["LOCKBOX_REQUEST"] == request
+        assert "webhook to siem: " in undelivered["MESSAGE"] and undelivered["PRIORITY"] == "4"
+        assert courier.received() == []
+        assert engineer.run("echo alive").strip() == "alive"
+    finally:
+        box.run("nft delete table inet egress")
+    box.run("systemctl", "reload", UNIT)  # not to wait for the next try
+    courier.wait_received(lambda line: kind(line) == "opened", timeout=60)
+    assert not any(kind(line) == "undelivered" for line in courier.received())
+
+
+def test_the_request_expires_on_time(box, courier):
+    """With nobody to be reached it is refused when its time is over, and what was to be asked is given up with it."""
+    box.policy("[Rule]\nAction=require-approval\n[Request]\nExpireAfter=5s\n")
+    courier.configure("[Courier]\nGiveUp=2s\n" + courier.hook(port=1))
+    request = Engineer(box).request()
+    box.wait_event("expired", LOCKBOX_REQUEST=request)
+    box.wait_event("undelivered", lambda entry: entry.get("LOCKBOX_REQUEST") == request, timeout=60)
+    assert show(box, request)["state"] == "expired"
+
+
+@pytest.mark.parametrize("mood", ["endless", "hang"])
+def test_hostile_answers(box, courier, mood):
+    """A gigabyte and more, or nothing at all: neither memory nor the rest of what is to be told is lost to it (row 30)."""
+    courier.configure(courier.hook("bad") + courier.hook("siem", port=GOOD))
+    before = memory(box)
+    courier.mood(mood)
+    Engineer(box).request()
+    courier.wait_received(name="bad")
+    box.ctl("courier", "status")
+    assert memory(box) < before + 8 * 1024
+    if mood == "hang":
+        courier.mood("204")
+    else:
+        wait_for(lambda: courier.target("bad")["state"] == "failing", what="the failure")
+        assert courier.target("bad")["problem"]
+
+
+def memory(box):
+    """KiB that the courier has, at most so far."""
+    pid = box.run("systemctl", "show", "--property=MainPID", "--value", UNIT).stdout.strip()
+    return int(next(line.split()[1] for line in box.read(f"/proc/{pid}/status").splitlines() if line.startswith("VmHWM")))
+
+
+def test_nothing_listens(box, courier):
+    """A link never decides: there is nothing on this host that a mail scanner, or anybody else, could call (row 28)."""
+    courier.configure(courier.hook())
+    pid = box.run("systemctl", "show", "--property=MainPID", "--value", UNIT).stdout.strip()
+    for family in "tcp", "udp":
+        assert f"pid={pid}," not in box.run("ss", "-Hlnp", f"--{family}").stdout
+
+
+def test_a_courier_that_is_somebody_elses(box, courier):
+    """Its account reads, and cannot decide, whatever it is made to ask (row 29)."""
+    courier.configure(courier.hook())
+    request = Engineer(box).request()
+    for verb in "approve", "deny", "revoke":
+        done = box.run("setpriv", "--reuid=lockbox-courier", "--regid=lockbox-courier", "--init-groups", "lockboxctl", verb,
+                       request, check=False)
+        assert done.returncode == 4, done.stderr
+    assert show(box, request)["state"] == "pending"
+
+
+# --- the trail -------------------------------------------------------------------------------------------------------
+
+UNDELIVERED = '{"channel": "webhook", "target": "siem", "reason": "a\\u001b[31mb\\nc", "count": 3, "request": "%s"}'
+
+
+def undelivered(box, request, *become):
+    return box.run(*become, "varlinkctl", "call", CONTROL, "org.lockbox.Audit.Undelivered", UNDELIVERED % request,
+                   check=False)
+
+
+def test_who_says_undelivered(trixie_lockbox):
+    """Root and the courier's account, of requests that there are, made safe, and not more often than ten times a minute."""
+    box = trixie_lockbox
+    box.reset()
+    request = Engineer(box).request()
+    for name in "bob", "dora", "eng", "admin":
+        denied = box.run("varlinkctl", "call", CONTROL, "org.lockbox.Audit.Undelivered", UNDELIVERED % request, user=name,
+                         check=False)
+        assert denied.returncode != 0 and "NotPermitted" in denied.stderr
+    assert "NoSuchRequest" in undelivered(box, "0000-0000").stderr
+    become = ["setpriv", "--reuid=lockbox-courier", "--regid=lockbox-courier", "--init-groups"]
+    assert undelivered(box, request, *become).returncode == 0
+    event = box.wait_event("undelivered")
+    assert event["LOCKBOX_REQUEST"] == request and event["LOCKBOX_STATE"] == "pending"
+    assert json.loads(event["LOCKBOX_JSON"])["note"].endswith("webhook to siem (and 2 more): a\ufffd[31mb c")
+    done = [undelivered(box, request, *become) for _ in range(12)]
+    assert sum(d.returncode == 0 for d in done) == 9
+    assert "too often" in done[-1].stdout + done[-1].stderr
+    assert box.ctl("audit", "verify").returncode == 0
+    assert show(box, request)["state"] == "pending"
+
+
+# --- what people see and do ------------------------------------------------------------------------------------------
+
+
+def test_given_up_and_sent_after_all(box, courier):
+    """What the other end will not have is kept and told once; an administrator mends it, and lets it go."""
+    courier.configure(courier.hook(extra="Events=requested"))
+    courier.mood("400")
+    request = Engineer(box).request()
+    entry = box.wait_event("undelivered")
+    assert entry["LOCKBOX_REQUEST"] == request and "HTTP 400" in entry["MESSAGE"]
+    dead = json.loads(box.ctl("courier", "dead", "--json").stdout)["letters"]
+    assert [letter["request"] for letter in dead] == [request]
+    assert courier.target("siem")["dead"] == 1
+    courier.mood("204")
+    assert box.ctl("courier", "retry", "nonsense", check=False).returncode == 1
+    assert "1 to be sent again" in box.ctl("courier", "retry").stdout
+    line = courier.wait_received(lambda line: line["mood"] == ["204"])
+    assert line["headers"]["webhook-id"] == dead[0]["id"]
+
+
+def test_who_may_look(box, courier):
+    """Approvers and auditors see how it is, nobody else; a test is root's."""
+    courier.configure(courier.hook())
+    for name, status in {"bob": 0, "dora": 0, "eng": 4, "admin": 4}.items():
+        assert box.ctl("courier", "status", user=name, check=False).returncode == status, name
+        assert box.ctl("courier", "test", "webhook", user=name, check=False).returncode == 4, name
+        assert box.ctl("courier", "retry", user=name, check=False).returncode == 4, name
+
+
+def test_status(box, courier):
+    """lockboxctl status has its lines where there is a courier, or should be one."""
+    assert "Courier" not in box.ctl("status").stdout
+    courier.configure(courier.hook(), start=False)
+    assert "Courier:  not running" in box.ctl("status").stdout
+    assert box.ctl("courier", "status", check=False).returncode == 5
+    courier.configure(courier.hook())
+    assert "Courier:  running\n          webhook siem: idle, 0 sent\n" in box.ctl("status").stdout
+    assert "Connected to localhost" in box.ctl("courier", "test", "webhook").stdout
+
+
+def test_an_impostor_on_its_socket(box, courier):
+    """Whoever else listens there is not asked, and not believed."""
+    box.run("install -d -m 0777 /run/impostor")
+    listener = box.popen("nc", "-lU", "/run/impostor/socket", user="admin")
+    try:
+        wait_for(lambda: box.exists("/run/impostor/socket"), what="the impostor")
+        box.run("chmod", "0666", "/run/impostor/socket")
+        done = box.ctl("courier", "status", "--courier-socket=/run/impostor/socket", user="bob", check=False)
+        assert done.returncode == 5 and "not lockbox-courier" in done.stderr
+    finally:
+        listener.kill()
+
+
+def test_settings(box, courier):
+    """What has mistakes is refused with file and line; the last good ones stay in force."""
+    courier.configure(courier.hook())
+    box.write(CONFIG, courier.hook() + "[Webhook]\n")
+    box.systemctl("reload", UNIT)
+    assert "[Webhook] needs a name" in courier.status()["config_error"]
+    check = box.run("/usr/libexec/lockbox/lockbox-courier", "--check", check=False)
+    assert check.returncode == 1 and f"{CONFIG}:5: " in check.stderr
+    request = Engineer(box).request()
+    courier.wait_received(lambda line: line["headers"]["webhook-id"].startswith(request))
+    courier.configure(courier.hook("other"))
+    Person(box).deny(request)
+    courier.wait_received(lambda line: kind(line) == "denied", name="other")
+
+
+def test_mistakes_at_the_start(box, courier):
+    """Nothing is read before there are good settings: what happens meanwhile is told then."""
+    courier.configure(courier.hook())
+    box.systemctl("stop", UNIT)
+    box.write(CONFIG, "[Webhok x]\n")
+    box.systemctl("start", UNIT)
+    request = Engineer(box).request()
+    assert courier.status()["config_error"]
+    courier.configure(courier.hook())
+    courier.wait_received(lambda line: line["headers"]["webhook-id"].startswith(request))
+
+
+def test_another_log(box, courier):
+    """A log that begins anew is another one, and read from its begin, also where it is longer by then."""
+    courier.configure(courier.hook())
+    box.systemctl("stop", "lockboxd.service", "lockboxd.socket", "lockboxd-login.socket")
+    box.run(f"rm -rf {STATE}/*")
+    box.systemctl("start", *UNITS)
+    request = Engineer(box).request()
+    line = courier.wait_received(lambda line: kind(line) == "requested")
+    assert line["headers"]["webhook-id"].startswith(request)
+    assert {json.loads(line["body"])["event"]["seq"] for line in courier.received()} >= {1, 2}
+
+
+def test_exposure(every_box):
+    """The unit is closed as far as it goes, and what it says is in force."""
+    courier = Courier(every_box)
+    courier.configure(courier.hook())
+    shown = every_box.run("systemd-analyze", "security", "--no-pager", UNIT).stdout.splitlines()[-1]
+    assert float(shown.split(": ")[1].split()[0]) < 2.0, shown
+    pid = every_box.run("systemctl", "show", "--property=MainPID", "--value", UNIT).stdout.strip()
+    status = dict(line.split(":\t", 1) for line in every_box.read(f"/proc/{pid}/status").splitlines() if ":\t" in line)
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    inside = ["nsenter", "-t", pid, "-m", "setpriv", "--reuid=lockbox-courier", "--regid=lockbox-courier", "--init-groups"]
+    assert every_box.run(*inside, "cat", f"{STATE}/lockbox.db", check=False).returncode != 0
+    assert every_box.run(*inside, "touch", "/etc/lockbox/x", check=False).returncode != 0
+    courier.stop()
