@@ -44,6 +44,16 @@ static int fill(const struct lb_mail_config *config, const struct lb_matter *m, 
 
 /* --- headers --------------------------------------------------------------------------------------------------------- */
 
+/* When it is sent: a reminder is made long before, and mail programs would sort it there. */
+static int64_t date_of(const struct lb_mail_config *config, const struct lb_matter *m)
+{
+    const struct lb_deadline *decide_by = m->request ? &m->request->decide_by : NULL;
+
+    if (m->notice != LB_NOTICE_REMINDER || !decide_by || decide_by->wall == LB_NEVER)
+        return m->now;
+    return decide_by->wall - config->remind;
+}
+
 /* In English whatever the locale. */
 static void put_date(FILE *out, int64_t usec)
 {
@@ -136,7 +146,7 @@ static int put_headers(FILE *out, const struct lb_mail_config *config, const str
         r = put_subject(out, config, m);
     if (r == 0)
         r = put_message_id(out, m, address);
-    put_date(out, m->now);
+    put_date(out, date_of(config, m));
     put_thread(out, m);
     return r < 0 ? r : put_marks(out, m);
 }

@@ -2,6 +2,7 @@
 """Mail, to a mail server as customers have them: what arrives, what it says, and what becomes of what cannot arrive."""
 
 import base64
+import html.parser
 import json
 import re
 
@@ -85,6 +86,24 @@ def every_office(every_box):
     made.stop()
 
 
+class Balance(html.parser.HTMLParser):
+    """Each tag that is opened is closed, in its turn."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
 def headers_of(mail):
     return sorted(name for name in mail.keys() if name not in THEIRS)
 
@@ -110,12 +129,13 @@ def test_a_request_and_its_end(every_office):
         assert mail.get_content_type() == "multipart/alternative"
     assert first[BOB]["to"].addresses[0].display_name == "bob"
     assert first[BOB]["message-id"] == first[BOB_TOO]["message-id"] != first[CAROL]["message-id"]
-    text, html = text_of(first[BOB]), text_of(first[BOB], "html")
+    text, page = text_of(first[BOB]), text_of(first[BOB], "html")
+    Balance(page)
     for words in ("CASE-1001", "the disk is full", "2h", f"https://portal.example/r/{request}", f"lockboxctl approve {request}",
                   box.client.fingerprint("alice")):
-        assert words in text and words in html
+        assert words in text and words in page
     assert re.search(r"Decide by:  20\d\d-\d\d-\d\d \d\d:\d\d UTC", text)
-    assert re.findall(r'(?:src|href)="(?!https://portal\.example)', html) == []
+    assert re.findall(r'(?:src|href)="(?!https://portal\.example)', page) == []
 
     again = Engineer(box).connect()  # who comes back to his request asks nobody again
     again.terminal.expect_exact(WAIT)
@@ -172,7 +192,7 @@ def test_a_reminder(office):
     office.outbox("UPDATE letters SET due = 1 WHERE notice = 2")  # an hour before it expires has come
     office.box.systemctl("start", UNIT)
     last = office.server.wait(CAROL, 4)[-1]
-    assert last["subject"].startswith(f"Still waiting: {waiting}") and "Nobody has decided yet" in text_of(last)
+    assert last["subject"].startswith(f"Still waiting: {waiting}") and "It is not decided yet" in text_of(last)
 
 
 def test_an_alarm_and_an_emergency(office):
@@ -225,6 +245,7 @@ def test_hostile_text(office):
         assert unsafe(mail["subject"]) == []
         assert unsafe(text_of(mail), "\n") == [] and unsafe(text_of(mail, "html"), "\n") == []
         assert re.findall(r"<(script|img)", text_of(mail, "html")) == []
+        Balance(text_of(mail, "html"))
         assert len(list(mail.iter_parts())) == 2
     assert office.box.run("ls /var/mailboxes").stdout.split() == sorted([BOB, BOB_TOO, CAROL])
 

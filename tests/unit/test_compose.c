@@ -217,8 +217,27 @@ static void test_several_approvals(void **state)
     (void)state;
     events[0].terms.quorum = 2;
     r = after(events, 2);
-    m = compose(LB_NOTICE_REMINDER, &events[0], r);
-    SAYS(m.text, "Nobody has decided yet", "Approvals:  1 of 2 so far\n");
+    m = compose(LB_NOTICE_ACTION, &events[0], r);
+    SAYS(m.text, "Approvals:  1 of 2 so far\n");
+    lb_request_free(r);
+}
+
+/* Made when the request is, sent when it nearly expires; what may change meanwhile is not in it. */
+static void test_reminder(void **state)
+{
+    struct lb_event e = asked();
+    struct lb_request *r = after(&e, 1);
+    struct lb_mail_config hour = config;
+    const struct lb_matter matter = { .notice = LB_NOTICE_REMINDER, .host = "appliance", .event = &e, .request = r,
+                                      .now = SAMPLE_WALL };
+    LB_CLEANUP(clear) struct mail m = { 0 };
+
+    (void)state;
+    hour.remind = HOUR;
+    m = compose_as(&hour, &matter);
+    assert_header(&m, "Date", "Tue, 22 Sep 2026 01:13:20 +0000");
+    SAYS(m.text, "It is not decided yet, and expires 2026-09-22 02:13 UTC (04:13 CEST).");
+    assert_null(strstr(m.text, "Approvals"));
     lb_request_free(r);
 }
 
@@ -405,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_there_is_left_out),
         cmocka_unit_test(test_what_the_approver_should_know),
         cmocka_unit_test(test_several_approvals),
+        cmocka_unit_test(test_reminder),
         cmocka_unit_test(test_outcome),
         cmocka_unit_test(test_receipt),
         cmocka_unit_test(test_urgent),
