@@ -142,7 +142,7 @@ static void target_fails(struct flight *f, const char *problem, int64_t after)
     struct target *t = f->target;
     int64_t now = lb_clock_now().boot;
 
-    if (!lb_streq(t->problem, problem))
+    if (t->circuit.failures == 0)
         lb_log(LOG_WARNING, "%s to %s fails, and is tried again: %s", t->channel, t->name, problem);
     free(t->problem);
     t->problem = strdup(problem);

@@ -96,7 +96,9 @@ static void finish(struct lb_transfer *t, CURLcode code)
     r.retry_after = after > 0 && after < 24 * 3600 ? (long)after : 0;
     r.sent = code == CURLE_OK && r.status >= 200 && r.status <= 299;
     r.final = !r.sent && is_final(mail, r.status) && (!mail || was_told(t, code));
-    if (code != CURLE_OK)
+    if (code == CURLE_WRITE_ERROR)
+        snprintf(problem, sizeof(problem), "the answer is longer than %d bytes", LB_TRANSFER_ANSWER_MAX);
+    else if (code != CURLE_OK)
         snprintf(problem, sizeof(problem), "%s", *t->error ? t->error : curl_easy_strerror(code));
     else if (!r.sent)
         snprintf(problem, sizeof(problem), "the answer was %s %ld%s", mail ? "SMTP" : "HTTP", r.status,
