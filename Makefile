@@ -38,7 +38,7 @@ proto_o  := $(call objects,lockboxd/proto/*.c)
 daemon_o := $(filter-out %/main.o,$(call objects,lockboxd/*.c)) $(OBJ)/lockboxd/interfaces.o
 ctl_o    := $(call objects,lockboxd/ctl/*.c)
 inspect_o := $(call objects,lockboxd/inspect/*.c lockboxd/inspect/doctor/*.c)
-courier_o := $(call objects,lockboxd/courier/*.c) $(OBJ)/lockboxd/courier/interface.o
+courier_o := $(call objects,lockboxd/courier/*.c) $(addprefix $(OBJ)/lockboxd/courier/,interface.o mail_texts.o)
 pam_o    := $(call objects,pam_lockbox/*.c) $(OBJ)/policy/fields.o $(OBJ)/lockboxd/proto/json.o \
             $(OBJ)/lockboxd/proto/varlink.o $(OBJ)/lockboxd/proto/client.o
 
@@ -86,6 +86,15 @@ $(OBJ)/lockboxd/interfaces.c: $(wildcard lockboxd/proto/*.varlink) Makefile
 $(OBJ)/lockboxd/interfaces.o: $(OBJ)/lockboxd/interfaces.c
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# The texts of mails, built in as they are installed.
+mail_texts := $(sort $(wildcard packaging/mail/*))
+$(OBJ)/lockboxd/courier/mail_texts.c: $(mail_texts) Makefile
+	@mkdir -p $(@D)
+	$(Q){ echo '#include "lockboxd/courier/mail_texts.h"'; echo 'const struct lb_mail_text lb_mail_texts[] = {'; \
+	for f in $(mail_texts); do echo "    { \"$${f##*/}\","; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/      "&\\n"/' $$f; echo '    },'; \
+	done; echo '    { 0 },'; echo '};'; } >$@
+$(OBJ)/lockboxd/courier/mail_texts.o: $(OBJ)/lockboxd/courier/mail_texts.c
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OBJ)/lockboxd/courier/interface.c: lockboxd/courier/org.lockbox.Courier.varlink Makefile
 	@mkdir -p $(@D)
@@ -196,6 +205,8 @@ install: all
 	$(call put,0644,packaging/polkit/00-lockbox.rules,$(datadir)/polkit-1/rules.d/00-lockbox.rules)
 	$(call put_all,packaging/sshd/*.conf,$(datadir)/lockbox/sshd)
 	$(call put_all,packaging/journal/*,$(datadir)/lockbox/journal)
+	$(call put_all,packaging/mail/*,$(datadir)/lockbox/mail)
+	$(call put_all,packaging/examples/*,$(datadir)/lockbox/examples)
 	$(call put_all,policy/examples/*.policy,$(datadir)/lockbox/examples)
 	$(call put_all,policy/examples/actions/*,$(datadir)/lockbox/examples/actions)
 	$(call put,0644,packaging/remote/openapi.yaml,$(datadir)/lockbox/remote/openapi.yaml)

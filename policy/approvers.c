@@ -5,6 +5,7 @@
 
 #include "policy/base.h"
 #include "policy/ini.h"
+#include "policy/mailbox.h"
 #include "policy/text.h"
 
 static const struct lb_field fields[] = {
@@ -43,29 +44,6 @@ static bool is_person(const char *s)
 static bool is_group(const char *s)
 {
     return *s != '@' && s[strlen(s) - 1] != ',' && lb_text_is_name(s, "");
-}
-
-/* Labels with a dot between each two: nothing before, between or after the dots is empty or begins with a dash. */
-static bool is_dotted(const char *s, size_t n, const char *more)
-{
-    for (size_t label = 0, i = 0; i < n; i++) {
-        if (s[i] != '.' && !strchr(LETTERS DIGITS, s[i]) && !(strchr(more, s[i]) && (label || s[i] != '-')))
-            return false;
-        label = s[i] == '.' ? 0 : label + 1;
-        if (label == 0 && (i == 0 || i == n - 1 || s[i - 1] == '.'))
-            return false;
-    }
-    return n > 0;
-}
-
-/* An address as mail programs take it, not all that the RFC allows: no quoting, no comments, nothing that could end a
- * header line or be an option, and ASCII alone: in other letters it could be somebody else's who looks the same. */
-static bool is_mail(const char *s)
-{
-    const char *at = strchr(s, '@');
-
-    return at && strlen(s) <= LB_NAME_MAX && is_dotted(s, (size_t)(at - s), "_+-'=&~") &&
-           is_dotted(at + 1, strlen(at + 1), "-");
 }
 
 /* What is probably wrong with a word of a list. */
@@ -154,7 +132,7 @@ static int on_row(void *userdata, const char *path, unsigned line, const char *s
     if (strcmp(key, "User") == 0)
         return set_user(a, p, value, &at);
     if (strcmp(key, "Mail") == 0)
-        return read_words(value, is_mail, "mail address", &at, &p->mail);
+        return read_words(value, lb_mailbox_is_address, "mail address", &at, &p->mail);
     if (strcmp(key, "Groups") == 0)
         return read_words(value, is_group, "group name", &at, &p->groups);
     return unknown_key(section, &at);

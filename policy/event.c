@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "policy/base.h"
+#include "policy/sentence.h"
 #include "policy/span.h"
 #include "policy/text.h"
 #include "policy/utf8.h"
@@ -216,9 +217,10 @@ int lb_event_kind_from_name(const char *name)
     return LB_EVENT_NONE;
 }
 
-/* A field as a person reads it; "" for what is not there. Zero counts as there only outside of brackets. */
-static int put_field(FILE *out, const struct lb_event *e, const char *name, bool optional)
+/* A field as a person reads it. */
+static int put_field(void *userdata, const char *name, bool optional, FILE *out)
 {
+    const struct lb_event *e = userdata;
     const struct lb_field *f = lb_fields_find(lb_event_fields, name);
     const void *member = f ? (const char *)e + f->offset : NULL;
     char buf[LB_SPAN_MAX];
@@ -237,60 +239,6 @@ static int put_field(FILE *out, const struct lb_event *e, const char *name, bool
     return fprintf(out, "%" PRId64, *(const int64_t *)member) > 0;
 }
 
-/* Renders template[0..n); *ret_empty is set if a field in it is empty. */
-static void render(FILE *out, const struct lb_event *e, const char *template, size_t n, bool *ret_empty)
-{
-    const char *end = template + n, *p = template;
-    char name[32];
-
-    while (p < end) {
-        const char *close = *p == '{' ? memchr(p, '}', (size_t)(end - p)) : NULL;
-
-        if (!close) {
-            fputc(*p++, out);
-            continue;
-        }
-        snprintf(name, sizeof(name), "%.*s", (int)(close - p - 1), p + 1);
-        if (put_field(out, e, name, ret_empty != NULL) == 0 && ret_empty)
-            *ret_empty = true;
-        p = close + 1;
-    }
-}
-
-static int render_optional(FILE *out, const struct lb_event *e, const char *template, size_t n)
-{
-    LB_FREE char *part = NULL;
-    size_t size;
-    bool empty = false;
-    FILE *f = open_memstream(&part, &size);
-
-    if (!f)
-        return -ENOMEM;
-    render(f, e, template, n, &empty);
-    if (fclose(f) != 0)
-        return -ENOMEM;
-    if (!empty)
-        fputs(part, out);
-    return 0;
-}
-
-static int render_all(FILE *out, const struct lb_event *e, const char *p)
-{
-    while (*p) {
-        size_t plain = strcspn(p, "["), optional;
-
-        render(out, e, p, plain, NULL);
-        p += plain;
-        if (*p == '\0')
-            return 0;
-        optional = strcspn(++p, "]");
-        if (render_optional(out, e, p, optional) < 0)
-            return -ENOMEM;
-        p += optional + 1;
-    }
-    return 0;
-}
-
 char *lb_event_sentence(const struct lb_event *e)
 {
     char *text = NULL;
@@ -300,7 +248,7 @@ char *lb_event_sentence(const struct lb_event *e)
 
     if (!out)
         return NULL;
-    r = render_all(out, e, lb_event_classes[e->kind].sentence);
+    r = lb_sentence_write(out, lb_event_classes[e->kind].sentence, put_field, (void *)e);
     if (fclose(out) == 0 && r == 0)
         return text;
     free(text);

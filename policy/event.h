@@ -179,8 +179,8 @@ extern const struct lb_field lb_change_fields[];
 extern const struct lb_field lb_event_fields[];
 extern const char *const lb_event_names[]; /* by enum lb_event_kind */
 
-/* What is told of a kind: its journal MESSAGE_ID, its syslog priority, and a sentence. In a sentence {name} stands for a
- * field, and what is in [brackets] is left out if a field in it is empty. */
+/* What is told of a kind: its journal MESSAGE_ID, its syslog priority, and a sentence (sentence.h), whose {names} are
+ * those of fields. */
 struct lb_event_class {
     const char *message_id;
     int priority;

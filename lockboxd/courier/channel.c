@@ -6,6 +6,7 @@
 #include "policy/base.h"
 
 const struct lb_channel *const lb_channels[] = {
+    &lb_channel_mail,
     &lb_channel_webhook,
     &lb_channel_remote,
     &lb_channel_export,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "lockboxd/courier/mail_template.h"
 #include "lockboxd/courier/template.h"
 #include "lockboxd/read_text.h"
 #include "policy/base.h"
@@ -11,6 +12,7 @@
 #include "policy/event.h"
 #include "policy/glob.h"
 #include "policy/ini.h"
+#include "policy/mailbox.h"
 #include "policy/span.h"
 #include "policy/text.h"
 
@@ -154,17 +156,9 @@ static void set_bool(void *member, const char *value, const struct lb_ini_place 
         *(bool *)member = *value == 'y';
 }
 
-static bool is_address(const char *value)
-{
-    const char *sign = strchr(value, '@');
-
-    return sign && sign > value && sign[1] && !strchr(sign + 1, '@') && !strpbrk(value, " <>()[]\\,;:\"") &&
-           lb_text_is_clean(value, LB_NAME_MAX);
-}
-
 static void set_address(void *member, const char *value, const struct lb_ini_place *at)
 {
-    if (!is_address(value))
+    if (!lb_mailbox_is_address(value))
         MISTAKE(at, "%s=%s: expected a mail address such as lockbox@customer.example", at->key, value);
     else
         keep(member, value, at);
@@ -187,7 +181,7 @@ static void set_words(void *member, const char *value, const struct lb_ini_place
 
 static bool is_good_address(const char *word, const struct lb_ini_place *at)
 {
-    bool good = is_address(word);
+    bool good = lb_mailbox_is_address(word);
 
     if (!good)
         MISTAKE(at, "%s=: %s is no mail address", at->key, word);
@@ -407,7 +401,7 @@ static void check_tls(const struct lb_tls *t, const struct lb_ini_place *at)
         MISTAKE(at, "Certificate= and Key= go together");
 }
 
-static void check_mail(const struct lb_courier_config *c, const struct lb_ini_place *at)
+static void check_mail(struct lb_courier_config *c, const struct lb_ini_place *at)
 {
     if (!c->mail.server)
         MISTAKE(at, "[Mail] needs Server=");
@@ -417,6 +411,8 @@ static void check_mail(const struct lb_courier_config *c, const struct lb_ini_pl
         MISTAKE(at, "User= and Password= go together");
     if (c->mail.link && strncmp(c->mail.link, "https://", 8) != 0)
         MISTAKE(at, "Link=%s: expected https://…", c->mail.link);
+    if (c->mail.templates && lb_mail_templates_load(c->mail.templates, at->errors, &c->mail.texts) < 0)
+        at->errors->oom = true;
     check_tls(&c->mail.tls, at);
 }
 
@@ -445,7 +441,7 @@ static void check_webhook(struct lb_webhook_config *w, const struct lb_ini_place
     check_tls(&w->tls, at);
 }
 
-static void check_remote(const struct lb_courier_config *c, const struct lb_ini_place *at)
+static void check_remote(struct lb_courier_config *c, const struct lb_ini_place *at)
 {
     if (!c->remote.url)
         MISTAKE(at, "[Remote] needs URL=");
@@ -454,7 +450,7 @@ static void check_remote(const struct lb_courier_config *c, const struct lb_ini_
     check_tls(&c->remote.tls, at);
 }
 
-static void check_export(const struct lb_courier_config *c, const struct lb_ini_place *at)
+static void check_export(struct lb_courier_config *c, const struct lb_ini_place *at)
 {
     const struct lb_export_config *e = &c->export;
     bool s3 = e->url && strncmp(e->url, "s3:", 3) == 0;
@@ -474,7 +470,7 @@ static void check(struct reading *r, struct lb_ini_errors *errors)
 {
     static const struct {
         const char *section;
-        void (*check)(const struct lb_courier_config *c, const struct lb_ini_place *at);
+        void (*check)(struct lb_courier_config *c, const struct lb_ini_place *at);
     } checks[] = { { "Mail", check_mail }, { "Remote", check_remote }, { "Export", check_export } };
     const struct met *m = r->met.items;
 
@@ -581,6 +577,7 @@ void lb_courier_config_clear(struct lb_courier_config *c)
     for (size_t i = 0; i < LB_ELEMENTS(texts); i++)
         free(texts[i]);
     lb_strings_free(c->mail.to);
+    lb_mail_templates_free(c->mail.texts);
     clear_tls(&c->mail.tls);
     clear_tls(&c->remote.tls);
     clear_tls(&c->export.tls);

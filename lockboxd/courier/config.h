@@ -8,6 +8,8 @@
 #include "lockboxd/courier/transfer.h"
 #include "policy/fields.h"
 
+struct lb_mail_templates;
+
 /* [Mail] */
 struct lb_mail_config {
     char *server;     /* Server=smtp://host:587 (STARTTLS, always) or smtps://host:465; NULL: no mail */
@@ -16,7 +18,8 @@ struct lb_mail_config {
     char *user;       /* User=, Password= (a secret); NULL: no authentication */
     char *password;
     int64_t remind;   /* Remind=1h: µs before a request expires; 0: no reminder */
-    char *templates;  /* Templates=DIR: replaces the texts that are built in; NULL */
+    char *templates;  /* Templates=DIR: replaces the texts that are built in; NULL … */
+    struct lb_mail_templates *texts; /* … and what was read there */
     char *link;       /* Link=https://portal.example/%i : shown in the letter; NULL: none */
     struct lb_tls tls; /* CAFile= Pin= Certificate= Key= */
 };

@@ -278,10 +278,11 @@ static void on_tested(void *userdata, const struct lb_transfer_result *r)
     run_calls(c); /* those that came meanwhile */
 }
 
-/* What curl says of what it does; never what it sends, in which there are secrets. */
+/* What curl says of what it does, and what the other end answers; never what we send, in which there are secrets. */
 static int on_step(CURL *easy, curl_infotype type, char *text, size_t size, void *userdata)
 {
-    LB_FREE char *line = type == CURLINFO_TEXT ? strndup(text, size) : NULL, *clean = line ? lb_text_clean(line, 512) : NULL;
+    bool shown = type == CURLINFO_TEXT || type == CURLINFO_HEADER_IN;
+    LB_FREE char *line = shown ? strndup(text, size) : NULL, *clean = line ? lb_text_clean(line, 512) : NULL;
     struct conn *c = userdata;
 
     (void)easy;

@@ -23,11 +23,18 @@ struct lb_transfer {
     struct lb_transfer *next, **self;
     CURL *easy;
     struct curl_slist *headers, *recipients;
+    struct upload *upload; /* NULL: it sends nothing, or what the handle knows of itself */
     char *body;
     size_t size;
     char error[CURL_ERROR_SIZE];
     lb_transfer_done *done;
     void *userdata;
+};
+
+/* What is sent, and how far it is. A handle's private pointer is this one until it is started, the transfer then. */
+struct upload {
+    const char *bytes;
+    size_t size, at;
 };
 
 struct lb_transfer *lb_transfer_free(struct lb_transfer *t)
@@ -45,6 +52,7 @@ struct lb_transfer *lb_transfer_free(struct lb_transfer *t)
     }
     curl_slist_free_all(t->headers);
     curl_slist_free_all(t->recipients);
+    free(t->upload);
     free(t->body);
     free(t);
     return NULL;
@@ -66,6 +74,14 @@ static bool is_final(bool mail, long status)
     return false;
 }
 
+/* A mail server that would not even hear of a letter has something against us, or no time: no login, no TLS, "554 no
+ * service here". That may be mended, too. */
+static bool was_told(const struct lb_transfer *t, CURLcode code)
+{
+    return code != CURLE_LOGIN_DENIED && code != CURLE_USE_SSL_FAILED && code != CURLE_REMOTE_ACCESS_DENIED &&
+           (code != CURLE_WEIRD_SERVER_REPLY || (t->upload && t->upload->at));
+}
+
 static void finish(struct lb_transfer *t, CURLcode code)
 {
     struct lb_transfer_result r = { .body = t->body ? t->body : "", .size = t->size };
@@ -80,7 +96,7 @@ static void finish(struct lb_transfer *t, CURLcode code)
     mail = scheme && strncasecmp(scheme, "smtp", 4) == 0;
     r.retry_after = after > 0 && after < 24 * 3600 ? (long)after : 0;
     r.sent = code == CURLE_OK && r.status >= 200 && r.status <= 299;
-    r.final = !r.sent && is_final(mail, r.status);
+    r.final = !r.sent && is_final(mail, r.status) && (!mail || was_told(t, code));
     if (code == CURLE_WRITE_ERROR)
         snprintf(problem, sizeof(problem), "the answer is longer than %d bytes", LB_TRANSFER_ANSWER_MAX);
     else if (code != CURLE_OK)
@@ -277,6 +293,69 @@ CURL *lb_transfer_handle(const struct lb_transfers *all, const char *url, const 
     return e;
 }
 
+static size_t give_bytes(char *to, size_t size, size_t n, void *userdata)
+{
+    struct upload *u = userdata;
+    size_t left = u->size - u->at;
+
+    n *= size;
+    n = n < left ? n : left;
+    memcpy(to, u->bytes + u->at, n);
+    u->at += n;
+    return n;
+}
+
+/* A connection that was kept may turn out to be gone once something was sent: then once more, from the beginning. */
+static int seek_bytes(void *userdata, curl_off_t offset, int origin)
+{
+    struct upload *u = userdata;
+
+    if (origin != SEEK_SET || offset < 0 || (size_t)offset > u->size)
+        return CURL_SEEKFUNC_FAIL;
+    u->at = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+int lb_transfer_upload(CURL *easy, const char *bytes)
+{
+    struct upload *u = calloc(1, sizeof(*u));
+    CURLcode r = CURLE_OK;
+
+    if (!u)
+        return -ENOMEM;
+    *u = (struct upload){ .bytes = bytes, .size = strlen(bytes) };
+#define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(easy, option, value) : r)
+    SET(CURLOPT_UPLOAD, 1L);
+    SET(CURLOPT_READFUNCTION, give_bytes);
+    SET(CURLOPT_READDATA, u);
+    SET(CURLOPT_SEEKFUNCTION, seek_bytes);
+    SET(CURLOPT_SEEKDATA, u);
+    SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)u->size);
+    SET(CURLOPT_PRIVATE, u);
+#undef SET
+    if (r != CURLE_OK)
+        free(u);
+    return r == CURLE_OK ? 0 : -ENOMEM;
+}
+
+/* Takes what lb_transfer_upload has left with the handle. */
+static struct upload *take_upload(CURL *easy)
+{
+    struct upload *u = NULL;
+
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &u);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);
+    return u;
+}
+
+void lb_transfer_handle_free(CURL *easy)
+{
+    if (!easy)
+        return;
+    free(take_upload(easy));
+    curl_easy_cleanup(easy);
+}
+
 static void add(struct lb_transfers *all, struct lb_transfer *t)
 {
     t->next = all->first;
@@ -295,11 +374,11 @@ int lb_transfer_start(struct lb_transfers *all, CURL *easy, struct curl_slist *h
     if (!t) {
         curl_slist_free_all(headers);
         curl_slist_free_all(recipients);
-        curl_easy_cleanup(easy);
+        lb_transfer_handle_free(easy);
         return -ENOMEM;
     }
     *t = (struct lb_transfer){ .all = all, .easy = easy, .headers = headers, .recipients = recipients, .done = done,
-                               .userdata = userdata };
+                               .userdata = userdata, .upload = take_upload(easy) };
 #define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(easy, option, value) : r)
     SET(CURLOPT_PRIVATE, t);
     SET(CURLOPT_ERRORBUFFER, t->error);

@@ -32,6 +32,12 @@ struct lb_transfers *lb_transfers_free(struct lb_transfers *t);
  * "smtp,smtps". What the caller sets besides must not undo them. NULL: out of memory, or curl cannot do it. */
 CURL *lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls);
 
+/* Has the handle send these bytes as a mail or a file. They stay the caller's, and until the end. -ENOMEM. */
+int lb_transfer_upload(CURL *easy, const char *bytes);
+
+/* For a handle that is not started after all; NULL is fine. */
+void lb_transfer_handle_free(CURL *easy);
+
 struct lb_transfer_result {
     bool sent;         /* the other end took it: HTTP 2xx, SMTP 250 */
     bool final;        /* not sent, and this letter never will be: HTTP 400, 413, 422 …; SMTP 5xx but 53x */

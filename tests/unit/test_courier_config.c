@@ -74,7 +74,7 @@ static void assert_mistake(const char *text, const char *wanted)
 static const char all[] =
     "[Courier]\nHost=box\nProxy=http://proxy.example:3128\nGiveUp=2d\n"
     "[Mail]\nServer=smtps://mail.example:465\nFrom=lockbox@customer.example\nTo=noc@customer.example ops@customer.example\n"
-    "User=lockbox\nPassword=mail-password\nRemind=30min\nTemplates=/etc/lockbox/mail\nLink=https://portal.example/%i\n"
+    "User=lockbox\nPassword=mail-password\nRemind=30min\nTemplates=/usr/share\nLink=https://portal.example/%i\n"
     "CAFile=/etc/ca.pem\nPin=sha256//YhKJKSzoTt2b5FP18fvpHo7fJYqQCjAa3HWY3tvRMwE=\nCertificate=/etc/c.pem\nKey=/etc/k.pem\n"
     "[Webhook siem]\nURL=https://siem.example:8443/in\nSecret=/etc/lockbox/siem\nToken=siem-token\nEvents=appro* denied\n"
     "[Webhook chat]\nURL=https://hooks.example/x\nFormat=slack\n"
@@ -97,6 +97,7 @@ static void test_everything(void **state)
     assert_string_equal(c.mail.to[1], "ops@customer.example");
     assert_int_equal(c.mail.remind, 30 * MINUTE);
     assert_string_equal(c.mail.tls.key, "/etc/k.pem");
+    assert_non_null(c.mail.texts); /* the directory has none of its own */
     assert_int_equal(c.webhooks.n, 2);
     w = lb_courier_config_webhook(&c, "siem");
     assert_string_equal(w->url, "https://siem.example:8443/in");
