@@ -133,12 +133,14 @@ check-system:
 	$(Q)$(stage)
 	$(Q)tests/system/all.sh
 
-# What repeats too often for every day: each way in which something could outlive an access, twenty times.
+# What repeats too often for every day: each way in which something could outlive an access, and the courier killed at
+# many moments, twenty times.
 .PHONY: check-long
 check-long:
 	$(Q)tests/setup.sh test
 	$(Q)$(stage)
-	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_survivors.py
+	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_survivors.py \
+	  tests/system/test_courier.py::test_killed_again_and_again
 
 .PHONY: check
 check:
