@@ -153,15 +153,16 @@ check-system:
 	$(Q)$(stage) $(sk_provider)
 	$(Q)LOCKBOX_STAGED=1 tests/system/run.sh pytest -q -n $$((2 * $$(nproc))) --dist loadfile tests/system
 
-# What repeats too often for every day: each way in which something could outlive an access, twenty times; the power
-# gone and the daemon killed at every single write; ten thousand damages.
+# What repeats too often for every day: each way in which something could outlive an access, and the courier killed at
+# many moments, twenty times; the power gone and the daemon killed at every single write; ten thousand damages.
 .PHONY: check-long
 check-long: export LOCKBOX_LONG := 1
 check-long:
 	$(Q)tests/setup.sh test
 	$(Q)LIMIT=1200 $(again) check-unit check-pam
 	$(Q)$(stage)
-	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_survivors.py
+	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_survivors.py \
+	  tests/system/test_courier.py::test_killed_again_and_again
 	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_export.py -k killed
 
 .PHONY: check

@@ -4,51 +4,30 @@
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 
-#include "lockboxd/clock.h"
-#include "lockboxd/courier/reading.h"
-#include "lockboxd/log.h"
 #include "lockboxd/proto/json.h"
 #include "lockboxd/proto/varlink.h"
 #include "policy/base.h"
-#include "policy/text.h"
 
-#define ERROR(name) "org.lockbox.Courier." name
 #define CONNECTIONS 32
 #define IDLE (30 * LB_USEC_PER_SEC)
-#define TEST_USEC (30 * LB_USEC_PER_SEC)
 #define GROUPS_MAX 1024
-
-struct conn {
-    struct conn *next;
-    struct lb_control *control;
-    int fd;
-    bool may_read, root, more, busy, dead;
-    sd_event_source *io, *idle, *bury;
-    struct lb_varlink_reader reader;
-    char *out;
-    size_t out_size, out_sent;
-    struct lb_letter letter; /* the test that is on its way */
-    struct lb_transfer *transfer;
-};
 
 struct lb_control {
     struct lb_courier *courier;
     sd_event_source *listener;
-    struct conn *conns;
+    struct lb_conversation *conns;
     size_t n;
 };
 
 /* --- connections ----------------------------------------------------------------------------------------------------- */
 
-static void conn_free(struct conn *c)
+static void conn_free(struct lb_conversation *c)
 {
-    struct conn **at = &c->control->conns;
+    struct lb_conversation **at = &c->control->conns;
 
     while (*at != c)
         at = &(*at)->next;
@@ -66,7 +45,7 @@ static void conn_free(struct conn *c)
 }
 
 /* Freed by the loop, and not under curl's feet, or a verb's. */
-static void conn_kill(struct conn *c)
+static void conn_kill(struct lb_conversation *c)
 {
     c->dead = true;
     sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
@@ -88,13 +67,13 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-static void watch(struct conn *c)
+static void watch(struct lb_conversation *c)
 {
     if (!c->dead)
         sd_event_source_set_io_events(c->io, EPOLLRDHUP | (c->busy ? 0 : EPOLLIN) | (c->out ? EPOLLOUT : 0));
 }
 
-static void flush(struct conn *c)
+static void flush(struct lb_conversation *c)
 {
     while (c->out && !c->dead) {
         ssize_t n = send(c->fd, c->out + c->out_sent, c->out_size - c->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -114,7 +93,7 @@ static void flush(struct conn *c)
     watch(c);
 }
 
-static void put(struct conn *c, char *bytes, size_t size)
+static void put(struct lb_conversation *c, char *bytes, size_t size)
 {
     char *joined = bytes ? realloc(c->out, c->out_size + size) : NULL;
 
@@ -131,7 +110,7 @@ static void put(struct conn *c, char *bytes, size_t size)
 }
 
 /* Both take the parameters. */
-static void reply(struct conn *c, json_t *parameters, bool continues)
+void lb_control_reply(struct lb_conversation *c, json_t *parameters, bool continues)
 {
     size_t size = 0;
     char *bytes = parameters ? lb_varlink_format_reply(parameters, continues, &size) : NULL;
@@ -141,7 +120,7 @@ static void reply(struct conn *c, json_t *parameters, bool continues)
     put(c, bytes, size);
 }
 
-static void refuse(struct conn *c, const char *error, json_t *parameters)
+void lb_control_refuse(struct lb_conversation *c, const char *error, json_t *parameters)
 {
     size_t size = 0;
     char *bytes = lb_varlink_format_error(error, parameters, &size);
@@ -151,263 +130,34 @@ static void refuse(struct conn *c, const char *error, json_t *parameters)
     put(c, bytes, size);
 }
 
-/* --- verbs ----------------------------------------------------------------------------------------------------------- */
-
-struct parameters {
-    char *channel, *target, *id, *interface;
-};
-
-static const char *time_text(int64_t wall, char text[static 40])
-{
-    time_t seconds = (time_t)(wall / LB_USEC_PER_SEC);
-    struct tm tm;
-
-    strftime(text, 40, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm));
-    return text;
-}
-
-static json_t *pack_parts(const struct lb_courier *co)
-{
-    json_t *parts = json_object();
-
-    for (size_t i = 0; lb_parts[i]; i++)
-        if (co->parts[i] && lb_parts[i]->status)
-            json_object_set_new(parts, lb_parts[i]->name, lb_parts[i]->status(co->parts[i]));
-    return parts;
-}
-
-static void verb_status(struct conn *c, const struct parameters *p)
-{
-    static const char *const channels[] = { "mail", "webhook", "remote", "export" };
-    struct lb_courier *co = c->control->courier;
-    int64_t position = lb_outbox_position(co->outbox, NULL), last = co->follow ? lb_follow_last(co->follow) : 0;
-    const char *problem = lb_reading_problem(co->reading);
-    char started[40];
-    json_t *has = json_object(), *targets = lb_post_status(co->post);
-
-    (void)p;
-    problem = problem || !co->follow ? problem : lb_follow_problem(co->follow);
-    for (size_t i = 0; i < LB_ELEMENTS(channels); i++)
-        json_object_set_new(has, channels[i], json_boolean(lb_courier_config_has(&co->config, channels[i])));
-    reply(c, json_pack("{ss ss ss sI sI ss* ss* so so so}", "version", LB_VERSION, "host",
-                       co->config.host ? co->config.host : "", "started_at", time_text(co->started_at, started),
-                       "position", (json_int_t)position, "behind",
-                       (json_int_t)(position >= 0 && last > position ? last - position : 0), "problem", problem,
-                       "config_error", co->config_error, "channels", has, "targets", targets ? targets : json_array(),
-                       "parts", pack_parts(co)), false);
-}
-
-static int on_dead(void *userdata, const struct lb_letter *l)
-{
-    return json_array_append_new(userdata, json_pack("{ss ss ss ss* ss sI ss*}", "id", l->id, "channel", l->channel,
-                                                     "target", l->target, "request", l->request, "notice",
-                                                     l->notice > 0 && l->notice < LB_NOTICE_MAX_
-                                                         ? lb_notice_names[l->notice] : "",
-                                                     "attempts", (json_int_t)l->attempts, "error", l->error));
-}
-
-static void verb_dead(struct conn *c, const struct parameters *p)
-{
-    json_t *letters = json_array();
-
-    (void)p;
-    if (lb_outbox_dead(c->control->courier->outbox, 1000, on_dead, letters) < 0) {
-        json_decref(letters);
-        refuse(c, ERROR("Unavailable"), json_pack("{ss}", "reason", "the outbox cannot be read"));
-        return;
-    }
-    reply(c, json_pack("{so}", "letters", letters), false);
-}
-
-static int on_revived(void *userdata, const struct lb_outbox_target *t)
-{
-    if (t->waiting)
-        lb_post_expect(userdata, t->channel, t->target);
-    return 0;
-}
-
-static void verb_retry(struct conn *c, const struct parameters *p)
-{
-    struct lb_courier *co = c->control->courier;
-    int64_t n = lb_outbox_revive(co->outbox, p->id, lb_clock_now().wall + co->config.give_up);
-
-    if (n >= 0)
-        lb_outbox_targets(co->outbox, on_revived, co->post);
-    if (n < 0)
-        refuse(c, ERROR("Unavailable"), json_pack("{ss}", "reason", "the outbox cannot be written"));
-    else if (n == 0 && p->id)
-        refuse(c, ERROR("InvalidParameter"),
-               json_pack("{ss ss}", "field", "id", "reason", "there is no such letter that was given up"));
-    else
-        reply(c, json_pack("{sI}", "count", (json_int_t)n), false);
-}
-
-static void verb_get_info(struct conn *c, const struct parameters *p)
-{
-    (void)p;
-    reply(c, json_pack("{ss ss ss ss s[ss]}", "vendor", "lockbox", "product", "lockbox-courier", "version", LB_VERSION,
-                       "url", "https://varlink.org", "interfaces", "org.lockbox.Courier", "org.varlink.service"), false);
-}
-
-static void verb_get_description(struct conn *c, const struct parameters *p)
-{
-    if (lb_streq(p->interface, "org.lockbox.Courier"))
-        reply(c, json_pack("{ss}", "description", lb_courier_interface), false);
-    else
-        refuse(c, "org.varlink.service.InterfaceNotFound", json_pack("{ss*}", "interface", p->interface));
-}
-
-/* --- a test ---------------------------------------------------------------------------------------------------------- */
-
-static void test_over(struct conn *c, bool delivered, const char *problem)
-{
-    LB_FREE char *clean = problem ? lb_text_clean(problem, 512) : NULL;
-
-    c->transfer = NULL;
-    lb_letter_clear(&c->letter);
-    reply(c, json_pack("{sb ss*}", "delivered", delivered, "problem", clean), false);
-}
-
-static void run_calls(struct conn *c);
-
-static void on_tested(void *userdata, const struct lb_transfer_result *r)
-{
-    struct conn *c = userdata;
-
-    test_over(c, r->sent, r->problem);
-    run_calls(c); /* those that came meanwhile */
-}
-
-/* What curl says of what it does, and what the other end answers; never what we send, in which there are secrets. */
-static int on_step(CURL *easy, curl_infotype type, char *text, size_t size, void *userdata)
-{
-    bool shown = type == CURLINFO_TEXT || type == CURLINFO_HEADER_IN;
-    LB_FREE char *line = shown ? strndup(text, size) : NULL, *clean = line ? lb_text_clean(line, 512) : NULL;
-    struct conn *c = userdata;
-
-    (void)easy;
-    if (clean && *clean && c->more && !c->dead)
-        reply(c, json_pack("{ss}", "step", clean), true);
-    return 0;
-}
-
-/* Whom it goes to where nobody is named. */
-static const char *only_target(const struct lb_courier_config *config, const char *channel)
-{
-    const struct lb_webhook_config *w = config->webhooks.items;
-
-    if (strcmp(channel, "webhook") == 0)
-        return config->webhooks.n == 1 ? w[0].name : NULL;
-    if (strcmp(channel, "mail") == 0)
-        return config->mail.to ? config->mail.to[0] : NULL;
-    return channel;
-}
-
-static int make_test(struct conn *c, const struct lb_channel *channel, const char *target)
-{
-    struct lb_courier *co = c->control->courier;
-    const struct lb_matter m = { .notice = LB_NOTICE_TEST, .host = co->config.host, .now = lb_clock_now().wall };
-    struct lb_letter *l = &c->letter;
-    uint64_t random = 0;
-
-    if (getrandom(&random, sizeof(random), 0) != sizeof(random) ||
-        asprintf(&l->id, "test.%016llx@%s", (unsigned long long)random, "lockbox") < 0)
-        return -ENOMEM;
-    l->channel = strdup(channel->name);
-    l->target = strdup(target);
-    l->notice = LB_NOTICE_TEST;
-    return l->channel && l->target ? channel->compose(&co->config, target, &m, &l->body) : -ENOMEM;
-}
-
-static void verb_test(struct conn *c, const struct parameters *p)
-{
-    struct lb_courier *co = c->control->courier;
-    const struct lb_channel *channel = lb_channel_find(p->channel ? p->channel : "");
-    const char *target = p->target || !channel ? p->target : only_target(&co->config, channel->name);
-    struct curl_slist *headers = NULL, *recipients = NULL;
-    LB_FREE char *error = NULL;
-    CURL *easy = NULL;
-    int r = 0;
-
-    if (!channel || !lb_courier_config_has(&co->config, channel->name) || !co->transfers) {
-        refuse(c, ERROR("InvalidParameter"), json_pack("{ss ss}", "field", "channel", "reason", "it is not configured"));
-        return;
-    }
-    if (!target) {
-        refuse(c, ERROR("InvalidParameter"), json_pack("{ss ss}", "field", "target", "reason", "to which of them?"));
-        return;
-    }
-    r = make_test(c, channel, target);
-    if (r == 0)
-        r = channel->open(&co->config, co->transfers, &c->letter, &easy, &headers, &recipients, &error);
-    if (r == 0) {
-        curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
-        curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_step);
-        curl_easy_setopt(easy, CURLOPT_DEBUGDATA, c);
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-        r = lb_transfer_start(co->transfers, easy, headers, recipients, TEST_USEC, on_tested, c, &c->transfer);
-    }
-    if (r < 0)
-        test_over(c, false, error ? error : r == -EINVAL ? "there is no such target" : strerrordesc_np(-r));
-}
-
-void lb_control_break_off(struct lb_control *control)
-{
-    for (struct conn *c = control->conns; c; c = c->next)
-        if (c->transfer) {
-            lb_transfer_free(c->transfer);
-            test_over(c, false, "the settings were read anew meanwhile; try again");
-        }
-}
-
 /* --- calls ----------------------------------------------------------------------------------------------------------- */
 
-#define FIELD(member) { #member, LB_FIELD_STRING, offsetof(struct parameters, member) }
-static const struct lb_field none[] = { { 0 } }, test_fields[] = { FIELD(channel), FIELD(target), { 0 } },
-                             retry_fields[] = { FIELD(id), { 0 } }, description_fields[] = { FIELD(interface), { 0 } };
-
-enum who { ANYBODY, READERS, ROOT };
-
-static const struct {
-    const char *method;
-    enum who who;
-    const struct lb_field *fields;
-    void (*run)(struct conn *c, const struct parameters *p);
-} verbs[] = {
-    { ERROR("Status"), READERS, none, verb_status },
-    { ERROR("Dead"), READERS, none, verb_dead },
-    { ERROR("Test"), ROOT, test_fields, verb_test },
-    { ERROR("Retry"), ROOT, retry_fields, verb_retry },
-    { "org.varlink.service.GetInfo", ANYBODY, none, verb_get_info },
-    { "org.varlink.service.GetInterfaceDescription", ANYBODY, description_fields, verb_get_description },
-};
-
-static void dispatch(struct conn *c, const struct lb_varlink_call *call)
+static void dispatch(struct lb_conversation *c, const struct lb_varlink_call *call)
 {
-    struct parameters p = { 0 };
+    struct lb_control_parameters p = { 0 };
+    const struct lb_control_verb *v = lb_control_verbs;
     const char *wrong = "";
-    size_t i = 0;
 
-    while (i < LB_ELEMENTS(verbs) && strcmp(verbs[i].method, call->method) != 0)
-        i++;
-    if (i == LB_ELEMENTS(verbs) || call->oneway) {
-        refuse(c, "org.varlink.service.MethodNotFound", json_pack("{ss}", "method", call->method));
+    while (v->method && strcmp(v->method, call->method) != 0)
+        v++;
+    if (!v->method || call->oneway) {
+        lb_control_refuse(c, "org.varlink.service.MethodNotFound", json_pack("{ss}", "method", call->method));
         return;
     }
-    if (verbs[i].who > ANYBODY && !(verbs[i].who == ROOT ? c->root : c->may_read)) {
-        refuse(c, ERROR("NotPermitted"), json_pack("{ss}", "reason", verbs[i].who == ROOT
+    if (v->who != LB_CONTROL_ANYBODY && !(v->who == LB_CONTROL_ROOT ? c->root : c->may_read)) {
+        lb_control_refuse(c, LB_COURIER_ERROR("NotPermitted"), json_pack("{ss}", "reason", v->who == LB_CONTROL_ROOT
                    ? "that is root's" : "that is for root, lockbox-auditors and lockbox-approvers"));
         return;
     }
-    if (lb_json_unpack(verbs[i].fields, call->parameters, &p, LB_JSON_PUBLIC, &wrong) < 0) {
-        refuse(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", wrong ? wrong : ""));
+    if (lb_json_unpack(v->fields, call->parameters, &p, LB_JSON_PUBLIC, &wrong) < 0) {
+        lb_control_refuse(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", wrong ? wrong : ""));
         return;
     }
-    verbs[i].run(c, &p);
-    lb_fields_clear(verbs[i].fields, &p);
+    v->run(c, &p);
+    lb_fields_clear(v->fields, &p);
 }
 
-static void run_calls(struct conn *c)
+void lb_control_go_on(struct lb_conversation *c)
 {
     while (!c->busy && !c->dead) {
         struct lb_varlink_call call;
@@ -422,7 +172,7 @@ static void run_calls(struct conn *c)
         }
         c->busy = true;
         c->more = call.more;
-        sd_event_source_set_time_relative(c->idle, IDLE + TEST_USEC);
+        sd_event_source_set_time_relative(c->idle, IDLE + LB_CONTROL_TEST_USEC);
         dispatch(c, &call);
         lb_varlink_call_clear(&call);
     }
@@ -430,7 +180,7 @@ static void run_calls(struct conn *c)
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-    struct conn *c = userdata;
+    struct lb_conversation *c = userdata;
     char bytes[4096];
     ssize_t n = 0;
 
@@ -444,7 +194,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         if (n <= 0 || lb_varlink_feed(&c->reader, bytes, (size_t)n) < 0)
             conn_kill(c);
         else
-            run_calls(c);
+            lb_control_go_on(c);
     } else if (revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
         conn_kill(c);
     }
@@ -464,7 +214,7 @@ static bool is_in(const gid_t *groups, size_t n, const char *name)
 }
 
 /* By the groups that the kernel knew when he connected. */
-static int read_peer(struct conn *c)
+static int read_peer(struct lb_conversation *c)
 {
     gid_t groups[GROUPS_MAX + 1];
     socklen_t size = GROUPS_MAX * sizeof(*groups);
@@ -486,7 +236,7 @@ static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *us
 {
     struct lb_control *control = userdata;
     int r, taken = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct conn *c = taken >= 0 && control->n < CONNECTIONS ? calloc(1, sizeof(*c)) : NULL;
+    struct lb_conversation *c = taken >= 0 && control->n < CONNECTIONS ? calloc(1, sizeof(*c)) : NULL;
 
     (void)source;
     (void)revents;
@@ -495,7 +245,8 @@ static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *us
             close(taken);
         return 0;
     }
-    *c = (struct conn){ .next = control->conns, .control = control, .fd = taken, .reader.max = LB_VARLINK_MESSAGE_MAX };
+    *c = (struct lb_conversation){ .next = control->conns, .control = control, .courier = control->courier, .fd = taken,
+                                    .reader.max = LB_VARLINK_MESSAGE_MAX };
     control->conns = c;
     control->n++;
     r = read_peer(c);
@@ -542,6 +293,13 @@ int lb_control_new(struct lb_courier *courier, struct lb_control **ret)
     fd = -1;
     *ret = c;
     return 0;
+}
+
+void lb_control_break_off(struct lb_control *control)
+{
+    for (struct lb_conversation *c = control->conns; c; c = c->next)
+        if (c->transfer)
+            lb_control_stop_test(c);
 }
 
 struct lb_control *lb_control_free(struct lb_control *c)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lockboxd/courier/courier.h"
+#include "lockboxd/proto/varlink.h"
 
 extern const char lb_courier_interface[]; /* the text of its interface file */
 
@@ -12,3 +13,49 @@ struct lb_control *lb_control_free(struct lb_control *c); /* NULL is fine; retur
 
 /* The settings are read anew: tests that run end. */
 void lb_control_break_off(struct lb_control *c);
+
+/* --- between the socket (control.c) and its methods (control_verbs.c) --- */
+
+#define LB_COURIER_ERROR(name) "org.lockbox.Courier." name
+#define LB_CONTROL_TEST_USEC (30 * LB_USEC_PER_SEC)
+
+/* Somebody who is connected, and the call that he waits for. */
+struct lb_conversation {
+    struct lb_conversation *next;
+    struct lb_control *control;
+    struct lb_courier *courier;
+    int fd;
+    bool may_read, root; /* who he is */
+    bool more, busy, dead;
+    sd_event_source *io, *idle, *bury;
+    struct lb_varlink_reader reader;
+    char *out;
+    size_t out_size, out_sent;
+    struct lb_letter letter; /* the test that is on its way */
+    struct lb_transfer *transfer;
+};
+
+/* Of all methods together; those that a method does not have are NULL. */
+struct lb_control_parameters {
+    char *channel, *target, *id, *interface;
+};
+
+enum lb_control_who { LB_CONTROL_ROOT, LB_CONTROL_READERS, LB_CONTROL_ANYBODY };
+
+struct lb_control_verb {
+    const char *method;
+    enum lb_control_who who;
+    const struct lb_field *fields;
+    void (*run)(struct lb_conversation *c, const struct lb_control_parameters *p);
+};
+extern const struct lb_control_verb lb_control_verbs[]; /* ended by a NULL method */
+
+/* Answers; both take the parameters. */
+void lb_control_reply(struct lb_conversation *c, json_t *parameters, bool continues);
+void lb_control_refuse(struct lb_conversation *c, const char *error, json_t *parameters);
+
+/* After an answer that came later: further calls may stand there already. */
+void lb_control_go_on(struct lb_conversation *c);
+
+/* Its test ends, and it is told so. */
+void lb_control_stop_test(struct lb_conversation *c);

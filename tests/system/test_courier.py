@@ -43,6 +43,25 @@ def ids(lines):
     return [line["headers"]["webhook-id"] for line in lines]
 
 
+def test_a_secret_that_systemd_keeps(box, courier):
+    """A credential, which nobody but the service sees; and a file that others can read is no secret."""
+    path = courier.secret()
+    box.run("chmod", "0444", path)
+    courier.configure(courier.hook(extra=f"Secret={path}"))
+    assert "others can read this secret" in box.ctl("courier", "test", "webhook", check=False).stderr
+    box.run(f"chown root: {path}; chmod 0400 {path}")
+    box.write(f"/run/systemd/system/{UNIT}.d/secret.conf", f"[Service]\nLoadCredential=siem-secret:{path}\n")
+    box.systemctl("daemon-reload")
+    try:
+        box.systemctl("restart", UNIT)
+        courier.configure(courier.hook(extra="Secret=siem-secret"))
+        box.ctl("courier", "test", "webhook")
+        line = courier.wait_received()
+        assert line["headers"]["webhook-signature"] == signature(SECRET, line)
+    finally:
+        box.run(f"rm -r /run/systemd/system/{UNIT}.d; systemctl daemon-reload")
+
+
 # --- once, and in order ----------------------------------------------------------------------------------------------
 
 
@@ -357,13 +376,17 @@ def test_mistakes_at_the_start(box, courier):
     courier.wait_received(lambda line: line["headers"]["webhook-id"].startswith(request))
 
 
-def test_another_log(box, courier):
+@pytest.mark.parametrize("meanwhile", ["running", "stopped"])
+def test_another_log(box, courier, meanwhile):
     """A log that begins anew is another one, and read from its begin, also where it is longer by then."""
     courier.configure(courier.hook())
-    box.systemctl("stop", "lockboxd.service", "lockboxd.socket", "lockboxd-login.socket")
+    if meanwhile == "stopped":
+        box.systemctl("stop", UNIT)
+    box.systemctl("stop", *UNITS)
     box.run(f"rm -rf {STATE}/*")
     box.systemctl("start", *UNITS)
     request = Engineer(box).request()
+    box.systemctl("start", UNIT)
     line = courier.wait_received(lambda line: kind(line) == "requested")
     assert line["headers"]["webhook-id"].startswith(request)
     assert {json.loads(line["body"])["event"]["seq"] for line in courier.received()} >= {1, 2}
