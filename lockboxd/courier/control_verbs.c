@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The methods of org.lockbox.Courier, each checked and handed over by control.c. */
+#include <errno.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <time.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Everything about one access that is in the log, and what the host signed of it. The same access makes the same bytes
- * each time, once it is over.
+ * Everything about one access that is in the log, what the host signed of it, and what its sessions wrote into the
+ * journal. The same access makes the same bytes each time, once it is over, for as long as the journal has that.
  */
 #include "lockboxd/ctl/pack.h"
 
@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "lockboxd/ctl/checkpoint.h"
+#include "lockboxd/ctl/commands.h"
 #include "lockboxd/proto/json.h"
 #include "policy/glob.h"
 
@@ -321,13 +322,39 @@ static int put_signers(struct lb_pack *p)
     return lb_pack_close(p, f, !ferror(f));
 }
 
+struct commands {
+    struct lb_pack *pack;
+    FILE *f; /* NULL: there was none yet */
+};
+
+static int take_command(const struct lb_ctl *ctl, json_t *command, void *userdata)
+{
+    struct commands *c = userdata;
+
+    (void)ctl;
+    if (!c->f && !(c->f = lb_pack_open(c->pack, "commands.jsonl")))
+        return LB_EXIT_FAILED;
+    if (json_dumpf(command, c->f, JSON_COMPACT | JSON_SORT_KEYS) < 0 || putc('\n', c->f) == EOF)
+        return lb_ctl_lost(c->pack->ctl, -ENOMEM);
+    return LB_EXIT_DONE;
+}
+
+/* What the journal has not, or the caller may not read there, is not in the pack; that is said. */
+static int put_commands(struct lb_pack *p)
+{
+    struct commands c = { p, NULL };
+    int r = lb_commands_each(p->ctl, p->ctl->id, take_command, &c), closed = c.f ? lb_pack_close(p, c.f, !ferror(c.f)) : 0;
+
+    return r == LB_EXIT_DONE ? closed : r;
+}
+
 static int put_verify(struct lb_pack *p)
 {
     return put(p, "VERIFY.txt", lb_pack_verify);
 }
 
 /* What is in it, in the order of the tar; each may have found out what those behind it need. */
-static int (*const parts[])(struct lb_pack *p) = { put_events, put_request, put_signers, put_verify };
+static int (*const parts[])(struct lb_pack *p) = { put_events, put_request, put_commands, put_signers, put_verify };
 
 /* --- stock programs ----------------------------------------------------------------------------------------------- */
 

@@ -13,6 +13,8 @@ const char lb_pack_verify[] =
 "receipt.json         the event that says what ended with the access\n"
 "left-behind.json     the event that says what the access has changed on the host\n"
 "request.json         the request in short, to read: events.jsonl is what counts\n"
+"commands.jsonl       what its sessions wrote into the journal, where journald tells; this\n"
+"                     is not in the chain, and nobody has signed it\n"
 "signers              whose key is whose: the host's, and the approvers'\n"
 "\n"
 "You need ssh-keygen (OpenSSH 8.2 or later), sha256sum, jq and sh, and nothing of\n"
@@ -95,4 +97,5 @@ const char lb_pack_verify[] =
 "  machine, or a checkpoint. The event that a kept one names has to have the same\n"
 "  hash here, if it is here.\n"
 "- That the clock of the host was right.\n"
-"- What was done in the session, beyond what these events say.\n";
+"- What was done in the session, beyond what these events say. commands.jsonl is what\n"
+"  the host's journal said of it when the pack was made.\n";

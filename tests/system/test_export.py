@@ -4,9 +4,11 @@ or in an S3-compatible store, whose signatures are checked here by Amazon's own 
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
+import tarfile
 
 import faults
 import pytest
@@ -243,6 +245,17 @@ def test_evidence_packs(store):
     store.wait(lambda m: m.path == path)
     assert store.objects[path] == f"pack of {request}, by lockbox-courier\n".encode()
     assert status(box, "export")["state"] == "connected"
+
+
+def test_the_pack_is_the_real_one(store):
+    """Made by lockboxctl in the courier's own sandbox, checkpoint and all."""
+    https(store.box, "Packs=yes\n")
+    request, _ = end_an_access(store.box)
+    path = f"/trail/packs/appliance/{request}.tar"
+    store.wait(lambda m: m.path == path)
+    with tarfile.open(fileobj=io.BytesIO(store.objects[path])) as tar:
+        names = [name.split("/")[1] for name in tar.getnames()]
+    assert {"events.jsonl", "checkpoint.sig", "receipt.json", "signers", "VERIFY.txt", "SHA256SUMS"} <= set(names)
 
 
 def test_who_may_not_read_all_is_told(store):

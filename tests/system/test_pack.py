@@ -11,6 +11,7 @@ from conftest import TOP
 from lockbox import STATE, Box
 from people import Engineer, Person
 from test_checkpoint import access
+from test_commands import log
 from test_signed import REVOKED, SIGNED, SIGNERS, ask, make_key, sign, statement, submit
 
 STEPS = 5
@@ -43,6 +44,7 @@ def make_pack(box, elsewhere):
     assert submit(box, text, sign(box, text)).returncode == 0
     engineer = Engineer(box).connect()
     engineer.at_shell()
+    log(engineer, "was here")
     engineer.run("mkdir -p .ssh; cp .ssh/authorized_keys .ssh/more; echo ssh-ed25519 >>.ssh/authorized_keys")
     Person(box).revoke(request)
     engineer.read_to_end()
@@ -290,6 +292,13 @@ DAMAGES = {
     "the receipt was changed": receipt,
     "the report is another": other_report,
 }
+
+
+def test_what_the_sessions_did(box, pack):
+    """The journal's entries of the access, a line each, as `events` shows them among the others."""
+    lines = [json.loads(line) for line in (pack / "commands.jsonl").read_text().splitlines()]
+    assert "was here" in [line["message"] for line in lines]
+    assert {line["source"] for line in lines} == {"journal"}
 
 
 def test_damage(box, elsewhere, pack):
