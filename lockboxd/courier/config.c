@@ -98,6 +98,23 @@ static void set_https(void *member, const char *value, const struct lb_ini_place
     keep_url(member, value, at, schemes, "https://HOST/…");
 }
 
+/* One to which paths are added: a query would swallow them. */
+static void keep_base(void *member, const char *value, const struct lb_ini_place *at, const char *const *schemes,
+                      const char *expected)
+{
+    if (strpbrk(value, "?#"))
+        MISTAKE(at, "%s=%s: expected %s, without ? or #", at->key, value, expected);
+    else
+        keep_url(member, value, at, schemes, expected);
+}
+
+static void set_service(void *member, const char *value, const struct lb_ini_place *at)
+{
+    static const char *const schemes[] = { "https", NULL };
+
+    keep_base(member, value, at, schemes, "https://HOST/PATH");
+}
+
 static void set_server(void *member, const char *value, const struct lb_ini_place *at)
 {
     static const char *const schemes[] = { "smtp", "smtps", NULL };
@@ -109,7 +126,7 @@ static void set_store(void *member, const char *value, const struct lb_ini_place
 {
     static const char *const schemes[] = { "https", "s3", NULL };
 
-    keep_url(member, value, at, schemes, "https://HOST/PATH/ or s3://BUCKET/PREFIX/");
+    keep_base(member, value, at, schemes, "https://HOST/PATH/ or s3://BUCKET/PREFIX/");
 }
 
 static void set_proxy(void *member, const char *value, const struct lb_ini_place *at)
@@ -262,7 +279,7 @@ static const struct row {
     { "Webhook", "Events", set_events, W(events) },
     TLS("Webhook", W(tls)),
 
-    { "Remote", "URL", set_https, C(remote.url) },
+    { "Remote", "URL", set_service, C(remote.url) },
     { "Remote", "Approver", set_name, C(remote.approver) },
     { "Remote", "Token", set_secret, C(remote.token) },
     { "Remote", "Secret", set_secret, C(remote.secret) },
@@ -270,7 +287,7 @@ static const struct row {
     TLS("Remote", C(remote.tls)),
 
     { "Export", "URL", set_store, C(export.url) },
-    { "Export", "Endpoint", set_https, C(export.endpoint) },
+    { "Export", "Endpoint", set_service, C(export.endpoint) },
     { "Export", "Region", set_name, C(export.region) },
     { "Export", "AccessKey", set_name, C(export.access_key) },
     { "Export", "SecretKey", set_secret, C(export.secret_key) },

@@ -13,6 +13,9 @@
 #include "lockboxd/read_text.h"
 #include "policy/base.h"
 
+#define LOOK_EVERY (LB_POST_PATIENCE / 2)
+#define LOOKS 3 /* that find the same: it lasts for LB_POST_PATIENCE */
+
 /* --- settings -------------------------------------------------------------------------------------------------------- */
 
 static int load_approvers(const char *path, struct lb_approvers **ret, char **ret_error)
@@ -147,6 +150,29 @@ static void on_given_up(void *userdata)
     lb_tell_given_up(c->tell);
 }
 
+/* What a part cannot do for so long is told in the trail once, as of a target that letters do not reach. */
+static void look_at(struct lb_courier *c, size_t i)
+{
+    json_auto_t *status = c->parts[i] && lb_parts[i]->status ? lb_parts[i]->status(c->parts[i]) : NULL;
+    const char *problem = json_string_value(json_object_get(status, "problem"));
+
+    if (!problem)
+        c->failing[i] = 0;
+    else if (++c->failing[i] == LOOKS)
+        lb_tell_failing(c->tell, lb_parts[i]->name, lb_parts[i]->name, NULL, problem);
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct lb_courier *c = userdata;
+
+    (void)usec;
+    for (size_t i = 0; lb_parts[i]; i++)
+        look_at(c, i);
+    sd_event_source_set_time_relative(source, LOOK_EVERY);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 /* --- from begin to end ----------------------------------------------------------------------------------------------- */
 
 /* One that is damaged is put aside: what waited in it is lost, what happens from now on is told. */
@@ -202,11 +228,14 @@ static int start(struct lb_courier *c)
         r = lb_post_new(c->event, c->outbox, &calls, c, &c->post);
     if (r == 0)
         r = lb_control_new(c, &c->control);
+    if (r == 0)
+        r = sd_event_add_time_relative(c->event, &c->look, CLOCK_BOOTTIME, LOOK_EVERY, 0, on_look, c);
     return r < 0 ? r : configure(c);
 }
 
 static void clear(struct lb_courier *c)
 {
+    sd_event_source_disable_unref(c->look);
     stop_parts(c);
     lb_reading_free(c->reading);
     lb_control_free(c->control);

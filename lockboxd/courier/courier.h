@@ -40,6 +40,8 @@ struct lb_courier {
     struct lb_tell *tell;
     struct lb_control *control;
     void *parts[LB_PARTS_MAX];
+    unsigned failing[LB_PARTS_MAX]; /* looks at each in a row that found it so */
+    sd_event_source *look;
     int64_t started_at;
 };
 

@@ -170,6 +170,10 @@ static void test_mistakes(void **state)
     assert_mistake("[Mail]\nServer=smtp://m\nFrom=a@b\nTo=bob\n", "@:4: To=: bob is no mail address");
     assert_mistake("[Remote]\nURL=https://p/\n",
                    "@:1: [Remote] needs Approver=: the name that its signatures have in allowed_signers");
+    assert_mistake("[Remote]\nURL=https://p/?x=1\nApprover=p\n", "@:2: URL=https://p/?x=1: expected https://HOST/PATH, without "
+                   "? or #");
+    assert_mistake("[Export]\nURL=https://b/#x\n", "@:2: URL=https://b/#x: expected https://HOST/PATH/ or s3://BUCKET/PREFIX/, "
+                   "without ? or #");
     assert_mistake("[Export]\nURL=s3://b/\n", "@:1: URL=s3://b/ needs Region=, AccessKey= and SecretKey=");
     assert_mistake("[Export]\nURL=https://b/\nRegion=x\n",
                    "@:1: Endpoint=, Region=, AccessKey= and SecretKey= are for s3:// alone");
