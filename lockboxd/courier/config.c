@@ -71,7 +71,8 @@ static bool is_url(const char *value, const char *const *schemes)
     char *scheme = NULL, *host = NULL, *user = NULL;
     bool good = u && lb_text_is_clean(value, 2048) && !strchr(value, ' ') &&
                 curl_url_set(u, CURLUPART_URL, value, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
-                curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK && lb_strings_contain((char **)schemes, scheme) &&
+                curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                lb_strings_contain((char **)schemes, scheme) &&
                 curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && *host &&
                 curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_NO_USER;
 

@@ -13,7 +13,7 @@
 
 #define DEAD_MAX 1000
 
-/* --- how it is ----------------------------------------------------------------------------------------------------------- */
+/* --- how it is ------------------------------------------------------------------------------------------------------- */
 
 static const char *time_text(int64_t wall, char text[static 40])
 {
@@ -186,11 +186,13 @@ static void verb_test(struct lb_conversation *c, const struct lb_control_paramet
     int r = 0;
 
     if (!channel || !lb_courier_config_has(&co->config, channel->name) || !co->transfers) {
-        lb_control_refuse(c, LB_COURIER_ERROR("InvalidParameter"), json_pack("{ss ss}", "field", "channel", "reason", "it is not configured"));
+        lb_control_refuse(c, LB_COURIER_ERROR("InvalidParameter"),
+                          json_pack("{ss ss}", "field", "channel", "reason", "it is not configured"));
         return;
     }
     if (!target) {
-        lb_control_refuse(c, LB_COURIER_ERROR("InvalidParameter"), json_pack("{ss ss}", "field", "target", "reason", "to which of them?"));
+        lb_control_refuse(c, LB_COURIER_ERROR("InvalidParameter"),
+                          json_pack("{ss ss}", "field", "target", "reason", "to which of them?"));
         return;
     }
     r = make_test(c, channel, target);

@@ -71,14 +71,14 @@ static int add(char ***facts, const char *name, const char *value)
 static int add_request(char ***facts, const struct lb_request *q)
 {
     char span[LB_SPAN_MAX];
+    bool foul = lb_text_is_confusable(q->engineer ? q->engineer : "") || lb_text_is_confusable(q->reason ? q->reason : "");
     bool waits = lb_state_is_waiting(q->state), runs = lb_state_is_access(q->state);
     const struct { const char *name, *value; } rows[] = {
         { "Request", q->id }, { "Account", q->account }, { "Engineer", q->engineer }, { "From", q->rhost },
         { "By", q->service }, { "Ticket", q->ticket }, { "Ticket at", q->ticket_url }, { "Reason", q->reason },
         { "Previous", q->previous },
         { "For", q->duration ? lb_span_format(q->duration, span, sizeof(span)) : NULL },
-        { "Beware", lb_text_is_confusable(q->engineer ? q->engineer : "") || lb_text_is_confusable(q->reason ? q->reason : "")
-                        ? "letters that look like others are in what the engineer is called or says" : NULL },
+        { "Beware", foul ? "letters that look like others are in what the engineer is called or says" : NULL },
     };
     int r = 0;
 
@@ -101,9 +101,9 @@ char **lb_matter_facts(const struct lb_matter *m)
     else if (r == 0 && m->event)
         r = add(&facts, "Account", m->event->account);
     if (r == 0 && m->request && lb_state_is_waiting(m->request->state))
-        r = add(&facts, "Decide with", m->request->state == LB_STATE_REVIEW || m->request->terms.evidence == LB_EVIDENCE_ANY
-                                            ? "lockboxctl approve, lockboxctl deny"
-                                            : "lockboxctl approve --sign, lockboxctl deny");
+        r = add(&facts, "Decide with", m->request->terms.evidence == LB_EVIDENCE_ANY
+                                           ? "lockboxctl approve, lockboxctl deny"
+                                           : "lockboxctl approve --sign, lockboxctl deny");
     if (r == 0 && facts)
         return facts;
     return lb_strings_free(facts);

@@ -138,8 +138,8 @@ static int set_text(struct lb_outbox *o, const char *key, const char *value)
 static int find_position(struct lb_outbox *o)
 {
     LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(o, "SELECT (SELECT value FROM meta WHERE key = 'position'), (SELECT value FROM meta WHERE key = 'hash')",
-                    &st);
+    int r = prepare(o, "SELECT (SELECT value FROM meta WHERE key = 'position'),"
+                       " (SELECT value FROM meta WHERE key = 'hash')", &st);
     int step;
 
     if (r < 0)
@@ -176,7 +176,8 @@ static int prepare_all(struct lb_outbox *o)
                    " AND b.request = a.request AND b.row < a.row AND b.attempts > 0 AND b.dead = 0) ORDER BY due, row" },
         { &o->load, "SELECT " COLUMNS ", body FROM letters WHERE row = ? AND dead = 0" },
         { &o->next, "SELECT min(due) FROM letters WHERE channel = ? AND target = ? AND due > ? AND dead = 0" },
-        { &o->waiting, "SELECT count(*) FROM (SELECT 1 FROM letters WHERE channel = ? AND target = ? AND dead = 0 LIMIT ?)" },
+        { &o->waiting, "SELECT count(*) FROM"
+                       " (SELECT 1 FROM letters WHERE channel = ? AND target = ? AND dead = 0 LIMIT ?)" },
     };
     int r = 0;
 

@@ -153,7 +153,8 @@ static struct addressing addressing_of(const struct lb_occasion *o, struct lb_pl
 {
     const struct lb_request *q = o->request;
     int64_t decide_by = q && lb_state_is_waiting(q->state) ? q->decide_by.wall : LB_NEVER;
-    struct addressing a = { o, plan, lb_plan_notice(o->event), earlier(decide_by, o->event->time.wall + o->config->give_up) };
+    int64_t until = earlier(decide_by, o->event->time.wall + o->config->give_up);
+    struct addressing a = { o, plan, lb_plan_notice(o->event), until };
     int64_t remind = decide_by - o->config->mail.remind;
 
     if (a.notice == LB_NOTICE_ACTION && o->config->mail.remind && decide_by != LB_NEVER && remind > o->now + SOON) {

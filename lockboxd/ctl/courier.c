@@ -33,8 +33,8 @@ static int lost(const struct lb_ctl *ctl, int r)
     if (r == -ENOENT || r == -ECONNREFUSED)
         return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "lockbox-courier is not running: systemctl start lockbox-courier");
     if (r == -EPERM)
-        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "who listens on the socket is not lockbox-courier, so nothing was asked: "
-                           "ss -xlp");
+        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON,
+                           "who listens on the socket is not lockbox-courier, so nothing was asked: ss -xlp");
     return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "lockbox-courier does not answer (%s): systemctl status lockbox-courier",
                        strerrordesc_np(-r));
 }

@@ -131,8 +131,7 @@ class Courier:
 
     def start_receiver(self):
         self.box.run("systemd-run", f"--unit={RECEIVER}", "--property=Restart=always", "--property=RestartSec=100ms",
-                     "--property=StartLimitIntervalSec=0",
-                     "python3", f"{WORK}/receiver.py", LOG, MOOD)
+                     "--property=StartLimitIntervalSec=0", "python3", f"{WORK}/receiver.py", LOG, MOOD)
         wait_for(lambda: self.box.run("ss -Htln sport = :9000", check=False).stdout, what="the receiver")
 
     def configure(self, text, start=True):
