@@ -97,13 +97,16 @@ def arrived(collector, seq, **fields):
 
 
 def whole_access(box):
-    """An access from question to receipt, with something done in it; returns its ID and the number of its last event."""
+    """An access from question to receipt, with something done in it, and the checkpoint behind it, which is the last event
+    then; returns its ID and the number of the receipt."""
     engineer, bob = Engineer(box), Person(box)
     request = engineer.enter(bob)
     log(engineer, "at-work")
     bob.revoke(request)
     engineer.read_to_end()
-    return request, int(box.wait_event("revoked", LOCKBOX_REQUEST=request)["LOCKBOX_SEQ"])
+    receipt = int(box.wait_event("revoked", LOCKBOX_REQUEST=request)["LOCKBOX_SEQ"])
+    box.wait_event("checkpoint", lambda entry: int(entry["LOCKBOX_SEQ"]) > receipt)
+    return request, receipt
 
 
 def rewrite(box, first):
@@ -181,6 +184,8 @@ def test_who_reaches_the_collector_can_add_and_hide_nothing(trail, collector, st
     """systemd-journal-remote asks nobody for a certificate: the shipped rule keeps others off, and an addition shows."""
     box = trail
     _, last = whole_access(box)
+    end = box.status()["events"]
+    arrived(collector, end, _SYSTEMD_UNIT="lockboxd.service")
     true = json.loads(arrived(collector, last, _SYSTEMD_UNIT="lockboxd.service").splitlines()[0])
     kept = ("LOCKBOX_", "__REALTIME", "__MONOTONIC", "_BOOT_ID", "_MACHINE_ID", "_SYSTEMD_UNIT", "_UID")
     entry = {name: value for name, value in true.items() if name.startswith(kept)}
@@ -191,7 +196,7 @@ def test_who_reaches_the_collector_can_add_and_hide_nothing(trail, collector, st
     collector.write("/root/remote.nft", (stage / SHIPPED[1:] / "remote.nft").read_text())
     collector.run("nft -f /root/remote.nft")
     assert not post(box, text, "--interface", "192.0.2.3")
-    assert verify(collector, "--journal", REMOTE)["last"]["seq"] == last
+    assert verify(collector, "--journal", REMOTE)["last"]["seq"] == end
     box.policy(RULE)  # the origin's own goes through
     arrived(collector, box.status()["events"], _SYSTEMD_UNIT="lockboxd.service")
     collector.run("nft delete table inet lockbox_trail")
@@ -203,14 +208,20 @@ def test_what_root_does_at_the_origin_shows_on_the_second_machine(trail, collect
     """The log cut off or written anew, the journal there removed: it is named from what has arrived (row 34)."""
     box = trail
     _, last = whole_access(box)
-    arrived(collector, last, _SYSTEMD_UNIT="lockboxd.service")
+    arrived(collector, box.status()["events"], _SYSTEMD_UNIT="lockboxd.service")
     box.systemctl("stop", "systemd-journal-upload.service", *UNITS)
-    known = "{seq}:{hash}".format(**verify(collector, "--journal", REMOTE)["last"])
+    receipt = json.loads(arrived(collector, last, _SYSTEMD_UNIT="lockboxd.service").splitlines()[0])
+    known = f"{last}:{receipt['LOCKBOX_HASH']}"
     box.run("rm -rf /var/log/journal/*/*")
 
     rewrite(box, 3)
     carried = carried_over(box, collector)
-    assert verify(collector, carried)["whole"]  # by itself it is a good one
+    assert verify(collector, carried, status=1)["first"]["flaw"] == "rewritten"  # the host's own checkpoint says so
+    with sqlite3.connect(box.root / DATABASE[1:]) as database:
+        database.execute("DELETE FROM events WHERE seq > ?", (last,))
+    database.close()
+    carried = carried_over(box, collector)
+    assert verify(collector, carried)["whole"]  # without it, it is a good one by itself
     assert verify(collector, "--known", known, carried, status=1)["first"] == {"flaw": "rewritten", "seq": last}
 
     with sqlite3.connect(box.root / DATABASE[1:]) as database:
