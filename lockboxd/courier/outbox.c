@@ -166,7 +166,8 @@ static int prepare_all(struct lb_outbox *o)
     const struct { sqlite3_stmt **st; const char *sql; } rows[] = {
         { &o->insert, "INSERT OR IGNORE INTO letters (id, channel, target, request, seq, notice, due, until, body)"
                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)" },
-        { &o->withdraw, "DELETE FROM letters WHERE dead = 0 AND request = ? AND channel = ? AND notice IN (1, 2)" },
+        { &o->withdraw, "DELETE FROM letters WHERE dead = 0 AND request = ?1 AND channel = ?2 AND notice IN (1, 2)"
+                        " AND (?3 IS NULL OR target = ?3)" },
         { &o->sent, "DELETE FROM letters WHERE row = ?" },
         { &o->failed, "UPDATE letters SET attempts = attempts + 1, due = max(due, ?2), error = ?3 WHERE row = ?1" },
         { &o->dead, "UPDATE letters SET attempts = attempts + 1, dead = 1, error = ?2 WHERE row = ?1 AND dead = 0" },
@@ -260,6 +261,7 @@ static int withdraw(struct lb_outbox *o, const struct lb_letter *l)
 {
     bind_text(o->withdraw, 1, l->request);
     bind_text(o->withdraw, 2, l->channel);
+    bind_text(o->withdraw, 3, l->target);
     return run(o, o->withdraw);
 }
 

@@ -20,7 +20,7 @@ struct lb_outbox *lb_outbox_close(struct lb_outbox *o); /* NULL is fine; returns
 int64_t lb_outbox_position(const struct lb_outbox *o, const char **ret_hash);
 
 /* A step of a page: a letter that is added, or what asks for a decision on letter.request by letter.channel and waits
- * yet, which is withdrawn. */
+ * yet, which is withdrawn: from letter.target, or where that is NULL from everybody. */
 struct lb_step {
     struct lb_letter letter;
     bool withdraw;

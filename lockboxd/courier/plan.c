@@ -23,11 +23,12 @@ enum who {
 static const struct {
     int notice;
     enum who who;
-    bool settles; /* nobody is asked any more who was asked before */
+    bool settles; /* nobody is asked any more who was asked before; by a vote of several, he who has cast it */
 } kinds[LB_EVENT_MAX_] = {
     [LB_EVENT_REVIEW] = { LB_NOTICE_ACTION, REVIEWERS },
     [LB_EVENT_REQUESTED] = { LB_NOTICE_ACTION, CUSTOMER },
     [LB_EVENT_REVIEWED] = { LB_NOTICE_ACTION, CUSTOMER, true },
+    [LB_EVENT_VOTED] = { LB_NOTICE_NONE, NOBODY, true },
     [LB_EVENT_MESSAGE] = { LB_NOTICE_MESSAGE, DECIDERS },
     [LB_EVENT_EMERGENCY] = { LB_NOTICE_URGENT, ASKED, true },
     [LB_EVENT_APPROVED] = { LB_NOTICE_OUTCOME, ASKED, true },
@@ -234,7 +235,8 @@ static int (*const plans[])(const struct lb_occasion *o, struct lb_plan *plan) =
 
 int lb_plan_make(const struct lb_occasion *o, struct lb_plan *ret)
 {
-    struct lb_plan plan = { .settles = kinds[o->event->kind].settles };
+    struct lb_plan plan = { .settles = kinds[o->event->kind].settles,
+                            .voter = o->event->kind == LB_EVENT_VOTED ? o->event->approver : NULL };
     int r = 0;
 
     /* that something was not delivered is not told again: it would not be delivered either, and so on */

@@ -123,7 +123,8 @@ static char *make_id(const struct lb_reading *r, const struct lb_matter *m, cons
     return NULL;
 }
 
-static int add_withdrawal(struct lb_reading *r, const char *request)
+/* `target` NULL: whoever it was to. */
+static int add_withdrawal(struct lb_reading *r, const char *request, const char *target)
 {
     struct lb_step *step = lb_list_append(&r->steps, sizeof(*step));
 
@@ -132,7 +133,20 @@ static int add_withdrawal(struct lb_reading *r, const char *request)
     step->withdraw = true;
     step->letter.channel = strdup("mail");
     step->letter.request = strdup(request);
-    return step->letter.channel && step->letter.request ? 0 : -ENOMEM;
+    step->letter.target = lb_dup(target);
+    return step->letter.channel && step->letter.request && (!target || step->letter.target) ? 0 : -ENOMEM;
+}
+
+static int withdraw(struct lb_reading *r, const struct lb_plan *plan, const char *request)
+{
+    const struct lb_approver *voter = plan->voter ? lb_approvers_find(r->courier->approvers, plan->voter) : NULL;
+    int error = 0;
+
+    if (!plan->voter)
+        return add_withdrawal(r, request, NULL);
+    for (char **address = voter ? voter->mail : NULL; error == 0 && address && *address; address++)
+        error = add_withdrawal(r, request, *address);
+    return error;
 }
 
 static int add_letter(struct lb_reading *r, const struct lb_matter *m, const struct lb_planned *p)
@@ -167,7 +181,7 @@ static int write_letters(struct lb_reading *r, const struct lb_matter *m)
     int error = lb_plan_make(&o, &plan);
 
     if (error == 0 && plan.settles && m->event->request)
-        error = add_withdrawal(r, m->event->request);
+        error = withdraw(r, &plan, m->event->request);
     letters = plan.letters.items;
     for (size_t i = 0; error == 0 && i < plan.letters.n; i++)
         error = add_letter(r, m, &letters[i]);

@@ -228,6 +228,21 @@ static void test_withdrawal(void **state)
     assert_int_equal(lb_outbox_next_due(outbox, "mail", "bob", 0), LB_NEVER);
 }
 
+/* Who has voted is not asked any more; the others are. */
+static void test_withdrawal_from_one(void **state)
+{
+    struct lb_step first[] = { letter("ask", "bob", "R-1", LB_NOTICE_ACTION), letter("other", "bob", "R-2", LB_NOTICE_ACTION),
+                               letter("ask-carol", "carol", "R-1", LB_NOTICE_ACTION) };
+    struct lb_step vote = letter(NULL, "bob", "R-1", 0);
+
+    (void)state;
+    vote.withdraw = true;
+    take(7, first, 3);
+    take(8, &vote, 1);
+    assert_due("bob", 0, "other ");
+    assert_due("carol", 0, "ask-carol ");
+}
+
 static int on_untold(void *userdata, const struct lb_outbox_untold *u)
 {
     struct text *t = userdata;
@@ -335,6 +350,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_order_within_a_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failure_of_the_target, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_withdrawal, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_withdrawal_from_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_given_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_clock_set_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),

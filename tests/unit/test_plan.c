@@ -179,6 +179,22 @@ static void test_an_emergency(void **state)
     lb_request_free(s.request);
 }
 
+/* One yes of several: he who has said it is asked no more, and nobody is told yet. */
+static void test_a_vote(void **state)
+{
+    LB_CLEANUP(lb_plan_clear) struct lb_plan plan = { 0 };
+    struct story s = { 0 };
+
+    (void)state;
+    tell(&s, LB_EVENT_REQUESTED);
+    tell(&s, LB_EVENT_VOTED);
+    s.last.approver = "bob";
+    assert_plan(&s.last, s.request, NOW, true, "");
+    assert_int_equal(lb_plan_make(&(struct lb_occasion){ &s.last, s.request, &config, approvers, NOW }, &plan), 0);
+    assert_string_equal(plan.voter, "bob");
+    lb_request_free(s.request);
+}
+
 static void test_only_the_engineers_words(void **state)
 {
     struct story s = { 0 };
@@ -272,6 +288,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_receipt, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_permit_is_nobodys_mail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_emergency, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_vote, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_only_the_engineers_words, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_alarms, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_undelivered_is_not_told, set_up, tear_down),
