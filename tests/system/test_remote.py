@@ -97,6 +97,7 @@ def clean(box):
 @contextlib.contextmanager
 def prepared(box):
     """Signatures of bob, of carol and of the board, which is the service's, and has no account."""
+    clean(box)
     with Front(box):
         box.write(PEOPLE_FILE, "[board]\nGroups=board\n")
         box.policy(BOARD.replace("board\n", "@board\n"))
