@@ -109,19 +109,9 @@ static int finish(struct lb_outbox *o, int r)
     return r;
 }
 
-/* --- what is remembered ---------------------------------------------------------------------------------------------- */
+/* --- meta ------------------------------------------------------------------------------------------------------------- */
 
-int64_t lb_outbox_get(struct lb_outbox *o, const char *key)
-{
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-
-    if (prepare(o, "SELECT value FROM meta WHERE key = ?", &st) < 0)
-        return 0;
-    bind_text(st, 1, key);
-    return sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
-}
-
-int lb_outbox_set(struct lb_outbox *o, const char *key, int64_t value)
+static int set_number(struct lb_outbox *o, const char *key, int64_t value)
 {
     bind_text(o->set, 1, key);
     sqlite3_bind_int64(o->set, 2, value);
@@ -298,7 +288,7 @@ int lb_outbox_take(struct lb_outbox *o, int64_t position, const char *hash, cons
         return r;
     r = take_steps(o, steps, n, &dropped);
     if (r == 0)
-        r = lb_outbox_set(o, "position", position);
+        r = set_number(o, "position", position);
     if (r == 0)
         r = set_text(o, "hash", hash);
     r = finish(o, r);

@@ -83,9 +83,3 @@ int lb_outbox_dead(struct lb_outbox *o, int64_t limit, int (*row)(void *userdata
 
 /* Lets them be sent after all, those called `id` or all (NULL), until `until`. How many, or -errno. */
 int64_t lb_outbox_revive(struct lb_outbox *o, const char *id, int64_t until);
-
-/* --- what a channel has to remember for itself --- */
-
-/* 0 where nothing is known. */
-int64_t lb_outbox_get(struct lb_outbox *o, const char *key);
-int lb_outbox_set(struct lb_outbox *o, const char *key, int64_t value);

@@ -328,19 +328,6 @@ static void test_damage(void **state)
     assert_null(o);
 }
 
-static void test_what_a_channel_remembers(void **state)
-{
-    struct lb_outbox *o;
-
-    (void)state;
-    assert_int_equal(lb_outbox_get(outbox, "export"), 0);
-    assert_int_equal(lb_outbox_set(outbox, "export", 4711), 0);
-    o = after_a_crash();
-    assert_int_equal(lb_outbox_get(o, "export"), 4711);
-    assert_int_equal(lb_outbox_position(o, NULL), -1);
-    lb_outbox_close(o);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,7 +341,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_given_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_clock_set_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_a_channel_remembers, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
