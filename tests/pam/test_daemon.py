@@ -7,7 +7,9 @@ import os
 import pwd
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -126,10 +128,16 @@ def audit():
 
 
 @pytest.fixture
-def host(tmp_path, audit):
-    for parent in [tmp_path, *tmp_path.parents][:3]:  # for the approver's way to the control socket
-        parent.chmod(0o755)
-    host = Host(tmp_path)
+def shared():
+    """A directory that the approver has a way into; pytest's own are for one user, and closed again by its next run."""
+    with tempfile.TemporaryDirectory(prefix="lockbox-") as directory:
+        os.chmod(directory, 0o755)
+        yield Path(directory)
+
+
+@pytest.fixture
+def host(shared, audit):
+    host = Host(shared)
     host.start()
     yield host
     host.end()

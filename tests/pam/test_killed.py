@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from test_daemon import APPROVER, BUILD, ENGINEER, Host, audit, eventually, log_in  # noqa: F401  (a fixture)
+from test_daemon import APPROVER, BUILD, ENGINEER, Host, audit, eventually, log_in, shared  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an approver is another user than the engineer")
 
@@ -249,10 +249,8 @@ def check_whole(host, journal, life, deadly):
 
 @pytest.mark.parametrize("deadly,step,least", [({}, EVERY, 150), ({"LOCKBOX_KILL_IN": "send"}, 1, len(Life.STEPS))],
                          ids=["change", "reply"])
-def test_killed_at_every(tmp_path, audit, deadly, step, least):  # noqa: F811
-    for parent in [tmp_path, *tmp_path.parents][:3]:  # for the approver's way to the control socket
-        parent.chmod(0o755)
+def test_killed_at_every(shared, audit, deadly, step, least):  # noqa: F811
     at = 1
-    while live_and_die(Path(tempfile.mkdtemp(dir=tmp_path)), deadly | {"LOCKBOX_KILL_AT": str(at)}):
+    while live_and_die(Path(tempfile.mkdtemp(dir=shared)), deadly | {"LOCKBOX_KILL_AT": str(at)}):
         at += step
     assert at > least

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from test_daemon import OTHER, audit, host  # noqa: F401  (fixtures)
+from test_daemon import OTHER, audit, host, shared  # noqa: F401  (fixtures)
 from test_killed import LOGIN, call
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the login socket is root's")

@@ -26,6 +26,7 @@ import pexpect.fdpexpect
 
 BOOT_TIMEOUT = 60
 COMMAND_TIMEOUT = 60
+PATIENCE = 30  # with what takes milliseconds, on a machine that does other things as well
 TERMINAL_SIZE = (24, 200)  # wide, so that no shell or prompt wraps what a test looks for
 
 # What a process inside is started with: nothing of the environment of who runs the tests. A dumb terminal keeps
@@ -57,7 +58,7 @@ class WaitTimeout(AssertionError):
     """Something that should have happened did not, in the time it was given."""
 
 
-def wait_for(predicate, timeout=10.0, what="the condition", interval=0.02):
+def wait_for(predicate, timeout=PATIENCE, what="the condition", interval=0.02):
     """Returns the predicate's first true value. For what sends no notification; prefer wait_journal where one does."""
     deadline = time.monotonic() + timeout
     while True:
@@ -235,7 +236,7 @@ class Appliance:
         """subprocess.Popen for a command inside, for what runs beside the test."""
         return subprocess.Popen(self.argv(*command, user=user), preexec_fn=self._enter_cgroup, **options)
 
-    def spawn(self, *command, user=None, timeout=10):
+    def spawn(self, *command, user=None, timeout=PATIENCE):
         """Runs a command on a terminal inside; returns a pexpect.spawn that talks to it.
 
         The terminal is allocated inside by script(1), so that it has a name there: login(1) asks for it.
@@ -250,7 +251,7 @@ class Appliance:
         self._terminals.append(terminal)
         return terminal
 
-    def console_login(self, timeout=10):
+    def console_login(self, timeout=PATIENCE):
         """A console with a getty on it, at its "login: " prompt: as sitting in front of the machine."""
         console = _Console(self, timeout)
         self._terminals.append(console)
@@ -352,7 +353,7 @@ class Appliance:
         self.run("journalctl", "--sync")
         return json.loads(self.run("journalctl --lines=1 --output=json").stdout)["__CURSOR"]
 
-    def wait_journal(self, predicate=lambda entry: True, after=None, timeout=10.0, **fields):
+    def wait_journal(self, predicate=lambda entry: True, after=None, timeout=PATIENCE, **fields):
         """Returns the first entry whose fields match and which the predicate accepts, waiting for it if need be."""
         command = [*self._journalctl(after, fields), "--follow", "--no-tail"]
         deadline = time.monotonic() + timeout

@@ -7,6 +7,8 @@ address of 127.0.0.0/8 to come from, so that one machine is many remote hosts.
 
 import shlex
 
+from appliance import PATIENCE
+
 USER = "client"
 HOME = f"/home/{USER}"
 KEYS = f"{HOME}/keys"
@@ -104,7 +106,7 @@ class Client:
         """The argv of ssh to the account; see options() for the rest. `flags` are ssh's own, such as "-N"."""
         return ["ssh", *self.options(**options), *flags, f"{account}@127.0.0.1", *command]
 
-    def ssh(self, account, *command, timeout=10, flags=(), **options):
+    def ssh(self, account, *command, timeout=PATIENCE, flags=(), **options):
         """ssh on a terminal, as a person uses it: a pexpect.spawn."""
         argv = self.ssh_argv(account, *command, flags=flags, **options)
         return self.appliance.spawn(*argv, user=USER, timeout=timeout)

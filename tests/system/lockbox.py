@@ -3,7 +3,7 @@
 
 import json
 
-from appliance import Appliance
+from appliance import PATIENCE, Appliance
 from client import Client
 
 PAM_SETUP = "/usr/libexec/lockbox/pam-setup"
@@ -83,7 +83,7 @@ class Box(Appliance):
         """The journal's entries of events since the last reset(), oldest first."""
         return [entry for entry in self.journal(after=self.since, **OURS, **fields) if "LOCKBOX_EVENT" in entry]
 
-    def wait_event(self, event, predicate=lambda entry: True, after=None, timeout=10.0, **fields):
+    def wait_event(self, event, predicate=lambda entry: True, after=None, timeout=PATIENCE, **fields):
         """The first entry since the last reset() for this kind of event, waiting for it if need be."""
         after = after or self.since
         return self.wait_journal(predicate, after=after, timeout=timeout, LOCKBOX_EVENT=event, **OURS, **fields)

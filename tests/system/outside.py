@@ -12,6 +12,8 @@ import subprocess
 
 import pexpect
 
+from appliance import PATIENCE
+
 HOST = "appliance"
 
 # The appliance's first process, by the number that it has where this is run, whatever namespaces that is in.
@@ -84,12 +86,12 @@ class Outside:
     def argv(self, program, *arguments):
         return [program, "-F", str(self.directory / "ssh"), *arguments]
 
-    def run(self, program, *arguments, timeout=20):
+    def run(self, program, *arguments, timeout=PATIENCE):
         """Without a terminal; returns the CompletedProcess."""
         return subprocess.run(self.argv(program, *arguments), capture_output=True, text=True, errors="replace",
                               stdin=subprocess.DEVNULL, timeout=timeout, check=False)
 
-    def spawn(self, program, *arguments, timeout=20):
+    def spawn(self, program, *arguments, timeout=PATIENCE):
         """On a terminal, as a person."""
         command, *rest = self.argv(program, *arguments)
         terminal = pexpect.spawn(command, rest, timeout=timeout, encoding="utf-8", codec_errors="replace",

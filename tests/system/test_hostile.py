@@ -7,6 +7,7 @@ import subprocess
 
 import pexpect
 import pytest
+from appliance import PATIENCE
 from hostile import ATTACKS, LOOKALIKES, PLAIN, strings, unsafe
 from people import SHELL, WAIT, Engineer, Person, requests, show
 
@@ -172,7 +173,7 @@ def test_where_the_login_comes_from(box, desk):
     nul = json.dumps({"method": "org.lockbox.Login.Begin", "parameters": {"login": login, "ticket": "T\0", "reason": "r"}})
     for raw in nul.encode(), nul.encode().replace(b"\\u0000", b"\xff"):
         nc = box.popen("nc", "-N", "-U", LOGIN, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert nc.communicate(raw + b"\0", timeout=10)[0] == b""  # the connection is closed
+        assert nc.communicate(raw + b"\0", timeout=PATIENCE)[0] == b""  # the connection is closed
     assert len(requests(box)) == 1
 
 

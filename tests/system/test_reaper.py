@@ -43,7 +43,7 @@ def hide(engineer):
 
 
 def end_of(box, request):
-    wait_for(lambda: "closed_at" in show(box, request), what="the receipt", timeout=15)
+    wait_for(lambda: "closed_at" in show(box, request), what="the receipt")
     end = show(box, request)["end"]
     assert sum(end["kinds"].values()) == end["killed"]
     assert end["ms"] < 5000

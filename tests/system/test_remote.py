@@ -51,7 +51,7 @@ def wait_failing(box, words, part="remote"):
         return now["state"] == "failing" and words in now["problem"]
 
     try:
-        wait_for(failing, timeout=20, interval=0.1)
+        wait_for(failing, interval=0.1)
     except WaitTimeout as e:
         raise AssertionError(f"{part} should fail because of {words!r}, but: {now}") from e
     return now
@@ -153,8 +153,7 @@ def run_service(box, verb, request, *more):
 
 
 def await_question(box, request):
-    wait_for(lambda: request in box.run(SERVICE, "list", "--state", BOOK).stdout, what="the question", timeout=20,
-             interval=0.1)
+    wait_for(lambda: request in box.run(SERVICE, "list", "--state", BOOK).stdout, what="the question", interval=0.1)
 
 
 def test_a_login_waits_until_the_service_has_signed(any_service):
@@ -203,7 +202,7 @@ def test_a_rule_of_the_service_decides_at_once(remote):
         request = ask(box)
         wait_failing(box, "certificate")
         configure(box, "service", f"Certificate={DIRECTORY}/client.pem\nKey={DIRECTORY}/client.key\n")
-        wait_for(lambda: show(box, request)["state"] == "active", timeout=20, what="the approval")
+        wait_for(lambda: show(box, request)["state"] == "active", what="the approval")
         assert show(box, request)["duration"] == 600
     finally:
         box.systemctl("stop", "approvals.service")
@@ -283,8 +282,7 @@ def test_each_stage_and_each_vote_is_asked_for_once(double):
     assert show(box, request)["state"] == "review"
     text = statement(box, request, "dm")
     assert submit(box, text, sign(box, text, "dm")).returncode == 0
-    wait_for(lambda: show(box, request).get("approvals", [{}])[-1].get("approver") == "board", timeout=20,
-             what="the vote")
+    wait_for(lambda: show(box, request).get("approvals", [{}])[-1].get("approver") == "board", what="the vote")
     assert show(box, request)["state"] == "pending"
     Person(box).approve(request)
     wait_for(lambda: show(box, request)["state"] == "active", what="the access")
@@ -344,7 +342,7 @@ def test_client_certificate(double):
     double.answer = good(box)
     configure(box, "client", f"Certificate={DIRECTORY}/client.pem\nKey={DIRECTORY}/client.key\n")
     request = ask(box)
-    wait_for(lambda: show(box, request)["state"] == "active", timeout=20, what="the approval")
+    wait_for(lambda: show(box, request)["state"] == "active", what="the approval")
 
 
 def test_pin(double):
@@ -356,7 +354,7 @@ def test_pin(double):
     wait_failing(box, "pinn")
     assert double.messages == []
     configure(box, more=f"Pin={Front(box).pin()}\n")
-    wait_for(lambda: show(box, request)["state"] == "active", timeout=20, what="the approval")
+    wait_for(lambda: show(box, request)["state"] == "active", what="the approval")
 
 
 def test_proxy(double):
@@ -371,7 +369,7 @@ def test_proxy(double):
         box.systemctl("daemon-reload")
         configure(box)
         request = ask(box)
-        wait_for(lambda: show(box, request)["state"] == "active", timeout=20, what="the approval")
+        wait_for(lambda: show(box, request)["state"] == "active", what="the approval")
         configure(box, courier=f"[Courier]\nProxy=http://127.0.0.1:{PORTS['proxy']}\n")
         ask(box, "CASE-1002", "eng2")
         connect = proxy.wait(lambda m: m.method == "CONNECT")

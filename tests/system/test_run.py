@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from appliance import wait_for
+from appliance import PATIENCE, wait_for
 from lockbox import STATE
 from people import Engineer, Person, requests, show
 
@@ -139,7 +139,7 @@ def test_the_bytes_that_were_hashed_run(box):
     process, _ = start(box, script)
     box.write(PATH, "#!/bin/sh\necho another one\n", mode=0o755, owner="eng")
     box.run("echo go > /home/diagnose/go")
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert output.split()[0] in digest(script)
 
 
@@ -222,7 +222,7 @@ def test_as_many_as_the_rule_allows(box):
     process, access = start(box, LONG)
     assert "as many" in call(box, script=LONG).stderr
     box.ctl("revoke", access)
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE)
 
 
 # --- how it ends -------------------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_it_can_be_stopped(box, verb, person, state):
         Person(box).revoke(access)
     else:
         box.ctl(verb, access, user=person)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == FAILED and "stopped by SIGKILL" in errors
     await_state(box, access, state)
     receipt = show(box, access)["end"]
@@ -251,7 +251,7 @@ def test_its_time_is_over(box):
     """Duration= bounds it (row 36 without the jumps)."""
     ready(box, rule(LONG, access="Duration=2s\n"))
     process, access = start(box, LONG)
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE)
     await_state(box, access, "ended")
     assert sleepers(box) == ""
     assert story(box, access) == ["script-started", "time-over", "script-ended", "ended"]
@@ -262,7 +262,7 @@ def test_the_daemon_is_killed(box):
     ready(box, rule(LONG))
     process, access = start(box, LONG)
     box.systemctl("kill", "--signal=KILL", "lockboxd.service")
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == NO_DAEMON and f"lockboxctl show {access}" in errors
     box.wait_event("ended", LOCKBOX_REQUEST=access)
     assert sleepers(box) == ""
@@ -279,7 +279,7 @@ def test_the_daemon_hangs(box):
     box.systemctl("kill", "--kill-whom=main", "--signal=STOP", "lockboxd.service")
     wait_for(lambda: not sleepers(box), what="PID 1's own deadline")
     box.systemctl("kill", "--kill-whom=main", "--signal=CONT", "lockboxd.service")
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE)
     await_state(box, access, "ended")
     assert story(box, access).count("script-ended") == 1
 
@@ -291,7 +291,7 @@ def test_who_hangs_up_stops_nothing(box):
     box.run("rm -f /home/diagnose/go; mkfifo -m 0666 /home/diagnose/go")
     process, access = start(box, script)
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE)
     box.run("echo go > /home/diagnose/go")
     await_state(box, access, "completed")
     assert box.run("cat", f"{STATE}/recordings/{access}.out").stdout == "running\nfinished\n"
@@ -304,7 +304,7 @@ def test_a_slow_reader(box):
     put(box, script)
     process = box.popen("lockboxctl", "run", PATH, user="eng", stdout=-1, stderr=-1, text=True)
     box.wait_event("completed")
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert output == "".join(f"{n}\n" for n in range(1, 1000001))
     assert errors == "".join(f"{n}\n" for n in range(1, 1001))
 
@@ -326,7 +326,7 @@ def test_a_run_is_no_way_in(box):
     box.ctl("revoke", session)
     assert show(box, access)["state"] == "active" and sleepers(box)
     box.ctl("revoke", access)
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE)
 
 
 def test_a_run_keeps_nobody_out(box):
@@ -336,4 +336,4 @@ def test_a_run_keeps_nobody_out(box):
     box.policy("[Match]\nKey=plain\n[Rule]\nAction=permit\n", name="60-logins.policy")
     assert box.client.ssh_run("eng", "echo in", key="alice", port=2222).stdout == "in\n"
     box.ctl("revoke", access)
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE)

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from appliance import wait_for
+from appliance import PATIENCE, wait_for
 from client import HOME, USER
 from people import BATCH, descendants, requests, show, stat_of
 
@@ -129,7 +129,7 @@ def test_forks_without_end(free):
         free.client.ssh_run("eng", f"ulimit -u 5000; {FORKS} {QUIET} &", **BATCH)
         wait_for(lambda: int(free.run("pgrep", "-cu", "eng").stdout) > 4900, what="the processes", timeout=60, interval=0.2)
         with free.popen("lockboxctl", "revoke", active(free)) as ending:
-            free.client.ssh_run("admin", "true", key="admin", timeout=20)
+            free.client.ssh_run("admin", "true", key="admin")
             assert ending.wait(30) == 0
         assert_nothing_left(free, revoke_all(free))
 
@@ -174,7 +174,7 @@ def test_file_transfers(free):
         with free.popen(*argv, user=USER, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as sftp:
             wait_for(lambda: any("sftp" in stat_of(pid)[0] for pid in processes(free)), what="the sftp server")
             assert_nothing_left(free, revoke_all(free))
-            sftp.communicate(b"ls\n", timeout=10)
+            sftp.communicate(b"ls\n", timeout=PATIENCE)
             assert sftp.returncode != 0
 
 
@@ -207,11 +207,11 @@ def test_beyond_the_reach_of_signals(free):
             assert server.stdout.readline() == "asked\n"
             request = active(free)
             free.ctl("revoke", request)
-            stuck = free.wait_event("stuck", LOCKBOX_REQUEST=request, timeout=20)
+            stuck = free.wait_event("stuck", LOCKBOX_REQUEST=request)
             assert stuck["PRIORITY"] == "1"
             assert show(free, request)["state"] == "ending"
             assert len(processes(free)) == 1
             server.kill()
-        end = wait_for(lambda: receipt(free, request), what="the receipt", timeout=20)
+        end = wait_for(lambda: receipt(free, request), what="the receipt")
         assert end["left"] == 0 and processes(free) == []
         free.run("umount", "-l", "/mnt", check=False)
