@@ -38,7 +38,7 @@ static const int members[CLAIMS_] = {
 };
 
 /* One entry as it is read, where it stands: its values are part of what was read, each with a NUL behind it. */
-struct entry {
+struct lb_entry {
     FILE *in;
     char *text;                /* what is read ahead */
     size_t begin, at, n, room; /* the entry is from `begin` on, `at` is what comes next, `n` the end of all */
@@ -46,31 +46,43 @@ struct entry {
     bool any, twice; /* there is a field at all; one of ours is there twice */
 };
 
-static void entry_clear(struct entry *e)
+static void entry_clear(struct lb_entry *e)
 {
     free(e->text);
 }
 
-static void entry_begin(struct entry *e)
+static void entry_begin(struct lb_entry *e)
 {
     memset(e->values, 0, sizeof(e->values));
     e->begin = e->at;
     e->any = e->twice = false;
 }
 
-static struct lb_slice value(const struct entry *e, int field)
+static struct lb_slice value(const struct lb_entry *e, int field)
 {
     return e->values[field].there ? (struct lb_slice){ e->text + e->begin + e->values[field].at, e->values[field].n }
                                   : (struct lb_slice){ 0 };
 }
 
-static const char *text_of(const struct entry *e, int field)
+static const char *text_of(const struct lb_entry *e, int field)
 {
     return e->values[field].there ? e->text + e->begin + e->values[field].at : "";
 }
 
+static int grow(struct lb_entry *e)
+{
+    size_t room = e->room ? 2 * e->room : READ_AHEAD;
+    char *text = realloc(e->text, room);
+
+    if (!text)
+        return -ENOMEM;
+    e->text = text;
+    e->room = room;
+    return 0;
+}
+
 /* Reads on. What is before the entry goes. 1; 0: there is no more. */
-static int read_more(struct entry *e)
+static int read_more(struct lb_entry *e)
 {
     size_t got;
 
@@ -79,22 +91,15 @@ static int read_more(struct entry *e)
     e->at -= e->begin;
     e->n -= e->begin;
     e->begin = 0;
-    if (e->n >= e->room / 2) {
-        size_t room = e->room ? 2 * e->room : READ_AHEAD;
-        char *text = realloc(e->text, room);
-
-        if (!text)
-            return -ENOMEM;
-        e->text = text;
-        e->room = room;
-    }
+    if (e->n >= e->room / 2 && grow(e) < 0)
+        return -ENOMEM;
     got = fread(e->text + e->n, 1, e->room - e->n - 1, e->in);
     e->n += got;
     return got > 0 ? 1 : ferror(e->in) ? -EIO : 0;
 }
 
 /* The n bytes from `at` on are a value; the one behind them was looked at. */
-static void keep(struct entry *e, int field, size_t at, size_t n)
+static void keep(struct lb_entry *e, int field, size_t at, size_t n)
 {
     e->text[at + n] = '\0';
     e->twice |= field < CLAIMS_ && e->values[field].there;
@@ -112,7 +117,7 @@ static int find(const char *name, size_t n)
 }
 
 /* Waits for n bytes that have to be there. */
-static int need(struct entry *e, size_t n)
+static int need(struct lb_entry *e, size_t n)
 {
     while (e->n - e->at < n) {
         int r = read_more(e);
@@ -124,7 +129,7 @@ static int need(struct entry *e, size_t n)
 }
 
 /* What is nobody's business is not kept, however long it is. */
-static int skip(struct entry *e, uint64_t n)
+static int skip(struct lb_entry *e, uint64_t n)
 {
     while (n > 0) {
         size_t there = e->n - e->at, part = there < n ? there : n;
@@ -141,7 +146,7 @@ static int skip(struct entry *e, uint64_t n)
 }
 
 /* NAME, newline, 64 bits of length in little-endian order, so many bytes, newline: for what is no plain text. */
-static int read_binary(struct entry *e, int field)
+static int read_binary(struct lb_entry *e, int field)
 {
     uint64_t n;
     int r = need(e, sizeof(n));
@@ -168,7 +173,7 @@ static int read_binary(struct entry *e, int field)
 }
 
 /* A line, from *ret_from on, without its newline: its length; -ENODATA: there is none. */
-static ssize_t read_line(struct entry *e, size_t *ret_from)
+static ssize_t read_line(struct lb_entry *e, size_t *ret_from)
 {
     size_t seen = 0;
     char *newline;
@@ -186,7 +191,7 @@ static ssize_t read_line(struct entry *e, size_t *ret_from)
     return (ssize_t)seen;
 }
 
-static int take_line(struct entry *e, size_t from, size_t n)
+static int take_line(struct lb_entry *e, size_t from, size_t n)
 {
     const char *line = e->text + from, *equals = memchr(line, '=', n);
     int field = find(line, equals ? (size_t)(equals - line) : n);
@@ -200,7 +205,7 @@ static int take_line(struct entry *e, size_t from, size_t n)
 }
 
 /* 1: an entry; 0: the end of all. */
-static int read_entry(struct entry *e)
+static int read_entry(struct lb_entry *e)
 {
     size_t from = 0;
     ssize_t n;
@@ -218,7 +223,24 @@ static int read_entry(struct entry *e)
     return r < 0 ? r : n == -ENODATA ? e->any : (int)n;
 }
 
-static bool claims(const struct entry *e)
+int lb_entry_add(struct lb_entry *e, const char *text, size_t n)
+{
+    const char *equals = memchr(text, '=', n);
+    int field = equals ? find(text, (size_t)(equals - text)) : FIELDS_;
+
+    if (field == FIELDS_)
+        return 0;
+    n -= (size_t)(equals + 1 - text);
+    while (e->room - e->n <= n)
+        if (grow(e) < 0)
+            return -ENOMEM;
+    memcpy(e->text + e->n, equals + 1, n);
+    keep(e, field, e->n, n);
+    e->n += n + 1;
+    return 0;
+}
+
+static bool claims(const struct lb_entry *e)
 {
     for (int i = 0; i < CLAIMS_; i++)
         if (e->values[i].there)
@@ -226,13 +248,13 @@ static bool claims(const struct entry *e)
     return false;
 }
 
-static bool is_ours(const struct entry *e)
+static bool is_ours(const struct lb_entry *e)
 {
     return strcmp(text_of(e, UNIT), "lockboxd.service") == 0 && strcmp(text_of(e, UID), "0") == 0;
 }
 
 /* The fields by which people search say what the bytes say. */
-static bool agrees(const struct entry *e, const struct lb_slice own[static LB_MEMBER_MAX_])
+static bool agrees(const struct lb_entry *e, const struct lb_slice own[static LB_MEMBER_MAX_])
 {
     for (int i = 0; i < CLAIMS_; i++)
         if (members[i] >= 0 && !lb_slice_says(own[members[i]], value(e, i)))
@@ -240,7 +262,7 @@ static bool agrees(const struct entry *e, const struct lb_slice own[static LB_ME
     return !e->twice;
 }
 
-static int verify_entry(const struct entry *e, struct lb_verify *v)
+static int verify_entry(const struct lb_entry *e, struct lb_verify *v)
 {
     struct lb_slice own[LB_MEMBER_MAX_];
     int64_t seq = lb_slice_number(value(e, SEQ)), next = lb_verify_next(v);
@@ -252,7 +274,7 @@ static int verify_entry(const struct entry *e, struct lb_verify *v)
     return r < 0 ? r : 0;
 }
 
-static void tell(const struct entry *e, struct lb_entries *entries)
+static void tell(const struct lb_entry *e, struct lb_entries *entries)
 {
     const struct lb_foreign foreign = {
         .event = text_of(e, EVENT), .seq = text_of(e, SEQ), .uid = text_of(e, UID), .unit = text_of(e, UNIT),
@@ -264,26 +286,60 @@ static void tell(const struct entry *e, struct lb_entries *entries)
         entries->tell(entries->userdata, &foreign);
 }
 
-int lb_entries_verify(FILE *in, struct lb_verify *v, struct lb_entries *entries)
+static int verify_all(struct lb_entry *e, lb_entries_next *next, void *source, struct lb_verify *v,
+                      struct lb_entries *entries)
 {
-    LB_CLEANUP(entry_clear) struct entry e = { .in = in };
     LB_FREE char *machine = NULL;
     int r;
 
-    while ((r = read_entry(&e)) > 0) {
-        if (!claims(&e))
+    while ((r = next(source, e)) > 0) {
+        if (!claims(e))
             continue;
-        if (!is_ours(&e)) {
-            tell(&e, entries);
+        if (!is_ours(e)) {
+            tell(e, entries);
             continue;
         }
-        if (!machine && !(machine = strdup(text_of(&e, MACHINE))))
+        if (!machine && !(machine = strdup(text_of(e, MACHINE))))
             return -ENOMEM;
-        if (strcmp(machine, text_of(&e, MACHINE)) != 0)
+        if (strcmp(machine, text_of(e, MACHINE)) != 0)
             return -EXDEV;
-        r = verify_entry(&e, v);
+        r = verify_entry(e, v);
         if (r < 0)
             return r;
     }
     return r;
+}
+
+static int next_read(void *source, struct lb_entry *e)
+{
+    (void)source;
+    return read_entry(e);
+}
+
+int lb_entries_verify(FILE *in, struct lb_verify *v, struct lb_entries *entries)
+{
+    LB_CLEANUP(entry_clear) struct lb_entry e = { .in = in };
+
+    return verify_all(&e, next_read, NULL, v, entries);
+}
+
+struct given {
+    lb_entries_next *next;
+    void *source;
+};
+
+static int next_given(void *userdata, struct lb_entry *e)
+{
+    struct given *given = userdata;
+
+    e->at = e->n = 0;
+    entry_begin(e);
+    return given->next(given->source, e);
+}
+
+int lb_entries_verify_each(lb_entries_next *next, void *source, struct lb_verify *v, struct lb_entries *entries)
+{
+    LB_CLEANUP(entry_clear) struct lb_entry e = { 0 };
+
+    return verify_all(&e, next_given, &(struct given){ next, source }, v, entries);
 }

@@ -11,7 +11,6 @@
 
 #include "lockboxd/ctl/checkpoint.h"
 #include "lockboxd/ctl/human.h"
-#include "lockboxd/entries.h"
 #include "lockboxd/fold.h"
 #include "lockboxd/store.h"
 #include "lockboxd/verify.h"
@@ -203,23 +202,23 @@ static void take_stranger(void *userdata, const struct lb_foreign *f)
 static int read_journal(struct audit *a, const char *path)
 {
     struct lb_entries entries = { .tell = take_stranger, .userdata = a };
-    struct lb_copy copy;
+    LB_CLEANUP(lb_copy_close) struct lb_copy copy = { 0 };
     int status = lb_copy_open(a->ctl, path, &copy), r;
 
     if (status != LB_EXIT_DONE)
         return status;
-    r = lb_entries_verify(copy.in, a->verify, &entries);
+    r = lb_copy_verify(&copy, a->verify, &entries);
     a->foreign = entries.foreign;
     if (r == -EBADMSG)
-        status = lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "%s is not what journalctl --output=export writes, or is cut off "
-                             "behind event %" PRId64, path ? path : "this", lb_verify_next(a->verify) - 1);
-    else if (r == -EXDEV)
-        status = lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "there are events of several machines; verify one at a time: "
-                             "journalctl -D DIR -o export _MACHINE_ID=ID | lockboxctl audit verify --journal -");
-    else if (r < 0)
-        status = lb_ctl_lost(a->ctl, r);
-    r = lb_copy_close(a->ctl, &copy);
-    return status != LB_EXIT_DONE ? status : r;
+        return lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "%s is not what journalctl --output=export writes, or is cut off behind "
+                           "event %" PRId64, path ? path : "this", lb_verify_next(a->verify) - 1);
+    if (r == -EXDEV)
+        return lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "there are events of several machines; verify one at a time: "
+                           "journalctl -D DIR -o export _MACHINE_ID=ID | lockboxctl audit verify --journal -");
+    if (r == -ENOMEM)
+        return lb_ctl_lost(a->ctl, r);
+    return r < 0 ? lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "%s: %s", path ? path : "the journal", strerrordesc_np(-r))
+                 : LB_EXIT_DONE;
 }
 
 /* --- what is said of it ------------------------------------------------------------------------------------------- */

@@ -2,8 +2,10 @@
 #include "lockboxd/ctl/reader.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <systemd/sd-id128.h>
 #include <systemd/sd-journal.h>
 
@@ -17,14 +19,23 @@ struct lb_reader {
     sd_journal *journal;
 };
 
-int lb_reader_open(const char *directory, struct lb_reader **ret)
+static int open_journal(sd_journal **ret, const char *path)
+{
+    struct stat st;
+
+    if (!path)
+        return sd_journal_open(ret, SD_JOURNAL_LOCAL_ONLY);
+    if (stat(path, &st) < 0)
+        return -errno;
+    return S_ISDIR(st.st_mode) ? sd_journal_open_directory(ret, path, 0)
+                               : sd_journal_open_files(ret, (const char *[]){ path, NULL }, 0);
+}
+
+int lb_reader_open(const char *path, struct lb_reader **ret)
 {
     struct lb_reader *reader = calloc(1, sizeof(*reader));
-    int r = reader ? 0 : -ENOMEM;
+    int r = reader ? open_journal(&reader->journal, path) : -ENOMEM;
 
-    if (r == 0)
-        r = directory ? sd_journal_open_directory(&reader->journal, directory, 0)
-                      : sd_journal_open(&reader->journal, SD_JOURNAL_LOCAL_ONLY);
     if (r >= 0)
         r = sd_journal_set_data_threshold(reader->journal, VALUE_MAX);
     if (r < 0) {
@@ -92,6 +103,23 @@ int lb_reader_or(struct lb_reader *reader)
 int lb_reader_next(struct lb_reader *reader)
 {
     return sd_journal_next(reader->journal);
+}
+
+int lb_reader_fields(struct lb_reader *reader, lb_reader_field *take, void *userdata)
+{
+    char stamp[64];
+    const void *data;
+    size_t n;
+    uint64_t usec = 0;
+    int r = sd_journal_set_data_threshold(reader->journal, 0);
+
+    while (r >= 0 && (r = sd_journal_enumerate_available_data(reader->journal, &data, &n)) > 0)
+        r = take(userdata, data, n);
+    if (r >= 0)
+        r = sd_journal_get_realtime_usec(reader->journal, &usec);
+    if (r < 0)
+        return r;
+    return take(userdata, stamp, (size_t)snprintf(stamp, sizeof(stamp), "__REALTIME_TIMESTAMP=%" PRIu64, usec));
 }
 
 char *lb_reader_bytes(struct lb_reader *reader, const char *field)

@@ -3,14 +3,15 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define LB_READER_BOOT_MAX 33 /* 32 hex digits and NUL */
 
 struct lb_reader;
 
-/* All the journal files of this host (directory NULL) or of a directory. -errno. */
-int lb_reader_open(const char *directory, struct lb_reader **ret);
+/* All the journal files of this host (path NULL) or of a directory, or one file. -errno. */
+int lb_reader_open(const char *path, struct lb_reader **ret);
 struct lb_reader *lb_reader_close(struct lb_reader *reader); /* NULL is fine; returns NULL */
 #define LB_READER LB_CLEANUP(lb_reader_closep)
 static inline void lb_reader_closep(struct lb_reader **reader)
@@ -32,7 +33,13 @@ int lb_reader_or(struct lb_reader *reader);
 /* 1: at the next entry, the one whose fields are read now; 0: there is none; -errno. */
 int lb_reader_next(struct lb_reader *reader);
 
-/* A field's value as it is, with U+0001 in the place of each NUL; owned. NULL: the entry has none, or out of memory. */
+/* All of the entry's fields as they are, NAME=VALUE, n bytes each, and as the last __REALTIME_TIMESTAMP, when it came in.
+ * What take returns below 0 ends it. -EBADMSG: the file is damaged there. -errno. */
+typedef int lb_reader_field(void *userdata, const char *field, size_t n);
+int lb_reader_fields(struct lb_reader *reader, lb_reader_field *take, void *userdata);
+
+/* A field's value as it is, up to 16 KiB, with U+0001 in the place of each NUL; owned. NULL: the entry has none, or out
+ * of memory. */
 char *lb_reader_bytes(struct lb_reader *reader, const char *field);
 /* The same made safe to show (lb_text_clean). */
 char *lb_reader_text(struct lb_reader *reader, const char *field);

@@ -290,6 +290,71 @@ static void test_two_machines(void **state)
     assert_int_equal(verify(text.bytes, text.n, NULL, &d, &foreign), -EXDEV);
 }
 
+/* Hands over what the daemon wrote of the golden log, an entry at a time, one of them changed and one another's. */
+struct handed {
+    size_t at, changed, foreign; /* LOG_LENGTH: none */
+};
+
+static void add_field(struct lb_entry *entry, const char *name, const char *value)
+{
+    char field[4096];
+    int n = snprintf(field, sizeof(field), "%s=%s", name, value);
+
+    assert_in_range(n, 1, sizeof(field) - 1);
+    assert_int_equal(lb_entry_add(entry, field, (size_t)n), 0);
+}
+
+static int hand_over(void *source, struct lb_entry *entry)
+{
+    struct handed *h = source;
+    const struct log_row *row = &golden.rows[h->at];
+    LB_CLEANUP(lb_event_clear) struct lb_event e = { 0 };
+    char seq[32];
+
+    if (h->at == LOG_LENGTH)
+        return 0;
+    assert_int_equal(lb_chain_decode(row->json, &e, NULL), 0);
+    snprintf(seq, sizeof(seq), "%" PRId64, row->seq);
+    for (const char *const *field = (const char *const[]){
+             "_UID", h->at == h->foreign ? "1000" : "0", "_SYSTEMD_UNIT", "lockboxd.service", "MESSAGE", "so it was",
+             "LOCKBOX_SEQ", seq, "LOCKBOX_HASH", row->hash, "LOCKBOX_PREV", row->prev, "LOCKBOX_JSON", row->json,
+             "LOCKBOX_EVENT", lb_event_names[e.kind], "LOCKBOX_REQUEST", e.request,
+             "LOCKBOX_STATE", lb_state_names[e.state], "LOCKBOX_ACCOUNT", h->at == h->changed ? "nobody" : e.account,
+             "LOCKBOX_ENGINEER", e.engineer, "LOCKBOX_TICKET", e.ticket, "LOCKBOX_REASON", e.reason,
+             "LOCKBOX_APPROVER", e.approver, NULL }; *field; field += 2)
+        add_field(entry, field[0], field[1]);
+    h->at++;
+    return 1;
+}
+
+static int64_t verify_handed(struct handed handed, struct lb_verdict *ret)
+{
+    struct lb_verify *v = lb_verify_new();
+    struct lb_entries entries = { 0 };
+
+    assert_int_equal(lb_entries_verify_each(hand_over, &handed, v, &entries), 0);
+    *ret = lb_verify_end(v);
+    lb_verify_free(v);
+    return entries.foreign;
+}
+
+static void test_one_by_one(void **state)
+{
+    struct lb_verdict d;
+
+    (void)state;
+    for (size_t i = 0; i < LOG_LENGTH; i++) {
+        assert_int_equal(verify_handed((struct handed){ .changed = i, .foreign = LOG_LENGTH }, &d), 0);
+        assert_int_equal(d.flaw, LB_FLAW_CHANGED);
+        assert_int_equal(d.seq, i + 1);
+        assert_int_equal(verify_handed((struct handed){ .changed = LOG_LENGTH, .foreign = i }, &d), 1);
+        assert_int_equal(d.flaw, i + 1 < LOG_LENGTH ? LB_FLAW_MISSING : LB_FLAW_NONE);
+    }
+    assert_int_equal(verify_handed((struct handed){ .changed = LOG_LENGTH, .foreign = LOG_LENGTH }, &d), 0);
+    assert_int_equal(d.flaw, LB_FLAW_NONE);
+    assert_int_equal(d.events, LOG_LENGTH);
+}
+
 /* A journal that has dropped its oldest entries is whole from what is known on, and not without that. */
 static void test_begins_later(void **state)
 {
@@ -661,6 +726,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_twice_and_different, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_foreign, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_two_machines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_by_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_begins_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damages_anywhere, set_up, tear_down),
