@@ -5,9 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 #include "lockboxd/log.h"
@@ -126,28 +124,6 @@ static int make_gate(struct daemon *d)
 
 /* --- sockets --------------------------------------------------------------------------------------------------------- */
 
-static int bind_socket(const char *directory, const char *name, mode_t mode)
-{
-    LB_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    struct sockaddr_un sa = { .sun_family = AF_UNIX };
-    mode_t mask;
-    int r, taken;
-
-    if (fd < 0)
-        return -errno;
-    if (snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s", directory, name) >= (int)sizeof(sa.sun_path))
-        return -ENAMETOOLONG;
-    unlink(sa.sun_path);
-    mask = umask(0777 & ~mode);
-    r = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, SOMAXCONN) < 0 ? -errno : 0;
-    umask(mask);
-    if (r < 0)
-        return r;
-    taken = fd;
-    fd = -1;
-    return taken;
-}
-
 static const struct { const char *name, *file; int door; mode_t mode; } doors[] = {
     { "login", "login.socket", LB_DOOR_LOGIN, 0600 },
     { "control", "control.socket", LB_DOOR_CONTROL, 0666 },
@@ -182,7 +158,7 @@ static int open_sockets(struct daemon *d)
         if (passed & (unsigned)doors[k].door)
             continue;
         mkdir(d->options->runtime_directory, 0755);
-        r = bind_socket(d->options->runtime_directory, doors[k].file, doors[k].mode);
+        r = lb_caller_listen(d->options->runtime_directory, doors[k].file, doors[k].mode);
         if (r < 0)
             lb_log(LOG_ERR, "Cannot listen on %s/%s: %s", d->options->runtime_directory, doors[k].file, strerror(-r));
         else

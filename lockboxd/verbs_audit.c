@@ -113,7 +113,7 @@ void lb_audit_pump(struct lb_conn *c)
 
     if (lb_rights_person(g, &c->peer, &person) < 0)
         return;
-    while (!c->out && !c->dead && g->store && c->follow_next <= lb_store_last(g->store, NULL)) {
+    while (lb_caller_takes(&c->caller) && g->store && c->follow_next <= lb_store_last(g->store, NULL)) {
         struct page p = { .gate = g, .person = &person, .array = json_array() };
 
         read_page(&p, c->follow_next, c->follow_request);
@@ -174,7 +174,7 @@ static void verb_events(struct lb_conn *c, void *parameters)
     }
     if (e->request && !check_request(c, &person, id))
         return;
-    if (c->more) {
+    if (c->caller.more) {
         c->following = true;
         c->follow_next = first_seq(c->server->gate, e->since, id);
         c->follow_request = LB_TAKE(id);

@@ -115,7 +115,7 @@ static void on_wake(struct lb_waiter *w)
     LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
 
     lb_login_look(w->live, &a);
-    if (c->more && a.verdict == LB_ANSWER_WAITING) {
+    if (c->caller.more && a.verdict == LB_ANSWER_WAITING) {
         lb_call_continue(c, pack(&a));
         return;
     }

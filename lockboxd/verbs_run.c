@@ -26,7 +26,7 @@ void lb_run_pump(struct lb_conn *c)
 {
     char buf[PIECE];
 
-    while (!c->out && !c->dead && c->watcher.output) {
+    while (lb_caller_takes(&c->caller) && c->watcher.output) {
         struct lb_output *o = c->watcher.output;
         const char *text = NULL;
         int64_t status = 0;
@@ -101,7 +101,7 @@ static void verb_run(struct lb_conn *c, void *parameters)
         lb_call_error(c, ERROR("NotPermitted"),
                       json_pack("{ss}", "reason", r == -EACCES ? "your account has no part in this host's accesses"
                                                                : "your account is not known to the host at present"));
-    else if (!c->more)
+    else if (!c->caller.more)
         lb_call_error(c, "org.varlink.service.ExpectedMore", NULL);
     else
         run(c, parameters, &person);
