@@ -69,7 +69,7 @@ $(BUILD)/lockbox-inspect: $(inspect_o) $(addprefix $(OBJ)/lockboxd/,chain.o poli
                           $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lcrypto $(jansson)
 
-$(BUILD)/lockbox-courier: $(courier_o) $(addprefix $(OBJ)/lockboxd/,caller.o chain.o read_text.o log.o clock.o proc.o pace.o) $(policy_o) $(proto_o)
+$(BUILD)/lockbox-courier: $(courier_o) $(addprefix $(OBJ)/lockboxd/,caller.o chain.o child.o read_text.o log.o clock.o proc.o pace.o) $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(courier_l)
 
 $(OBJ)/%.o: %.c packaging/VERSION

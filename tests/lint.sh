@@ -58,7 +58,7 @@ only inspect "$inspect|lockboxd/chain\.h" lockboxd/inspect/*.[ch]
 only doctor "$inspect|lockboxd/ctl/table\.h|lockboxd/(policy_files|people|read_text)\.h" lockboxd/inspect/doctor/*.[ch]
 never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch] lockboxd/inspect/doctor/*.[ch]
 
-courier='(policy|lockboxd/proto|lockboxd/courier)/.*|lockboxd/(caller|chain|clock|log|pace|read_text)\.h'
+courier='(policy|lockboxd/proto|lockboxd/courier)/.*|lockboxd/(caller|chain|child|clock|log|pace|read_text)\.h'
 only courier "$courier" lockboxd/courier/*.[ch]
 only 'what the courier plans' '(policy|lockboxd/courier)/.*' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]
 never 'what the courier plans' 'systemd/|sqlite3|time\.h|sys/random' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]
@@ -74,13 +74,14 @@ for room in store journal systemd footprint freezer reaper sessions terminals pe
     freezer) more='|footprint' ;;
     signers) more='|signer' ;;
     signer) more='|keygen' ;;
+    keygen) more='|child' ;;
     reaper) more='|footprint|freezer' ;;
     esac
     only "$room" "(policy|lockboxd/proto)/.*|lockboxd/($room|chain|proc|clock|log$more)\\.h" "lockboxd/$room".[ch]
 done
-only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(caller|chain|proc|clock|log|peer|answer|policy_files|read_text)\.h' \
+only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(caller|chain|child|proc|clock|log|peer|answer|policy_files|read_text)\.h' \
     lockboxd/read_text.[ch] lockboxd/chain.[ch] lockboxd/proc.[ch] lockboxd/clock.[ch] lockboxd/log.[ch] lockboxd/peer.[ch] \
-    lockboxd/answer.[ch] lockboxd/policy_files.[ch] lockboxd/caller.[ch]
+    lockboxd/answer.[ch] lockboxd/policy_files.[ch] lockboxd/caller.[ch] lockboxd/child.[ch]
 
 # What verifies a copy of the log does no I/O but to read the stream that it is given.
 only 'the verifier' '(policy|lockboxd/proto)/.*|lockboxd/(chain|peek|verify|entries|fold)\.h' \
