@@ -67,36 +67,12 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si,
     return 0;
 }
 
-static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
-{
-    (void)si;
-    (void)userdata;
-    return sd_event_exit(sd_event_source_get_event(source), 0);
-}
-
 static void on_committed(void *userdata, int64_t seq)
 {
     struct daemon *d = userdata;
 
     if (d->server)
         lb_server_committed(d->server, seq);
-}
-
-static int watch_signals(struct daemon *d)
-{
-    const struct { int number; sd_event_signal_handler_t handler; } signals[] = {
-        { SIGHUP, on_reload }, { SIGTERM, on_stop }, { SIGINT, on_stop },
-    };
-    sigset_t set;
-    int r = 0;
-
-    sigemptyset(&set);
-    for (size_t i = 0; i < LB_ELEMENTS(signals); i++)
-        sigaddset(&set, signals[i].number);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    for (size_t i = 0; r >= 0 && i < LB_ELEMENTS(signals); i++)
-        r = sd_event_add_signal(d->event, NULL, signals[i].number, signals[i].handler, d);
-    return r;
 }
 
 static int make_gate(struct daemon *d)
@@ -191,7 +167,9 @@ static int start(struct daemon *d)
     if (r >= 0)
         r = sd_event_default(&d->event);
     if (r >= 0)
-        r = watch_signals(d);
+        r = sd_event_add_signal(d->event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_reload, d);
+    if (r >= 0)
+        r = sd_event_set_signal_exit(d->event, true);
     if (r >= 0)
         r = make_gate(d);
     if (r < 0)
