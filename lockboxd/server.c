@@ -108,6 +108,11 @@ void lb_call_error(struct lb_conn *c, const char *error, json_t *parameters)
     answered(c);
 }
 
+void lb_call_refuse(struct lb_conn *c, const char *error, const char *reason)
+{
+    lb_call_error(c, error, json_pack("{ss}", "reason", reason));
+}
+
 /* --- accepting ------------------------------------------------------------------------------------------------------- */
 
 static size_t count_of(const struct lb_server *s, uid_t uid)

@@ -83,3 +83,4 @@ void lb_server_committed(struct lb_server *server, int64_t seq);
 void lb_call_reply(struct lb_conn *conn, json_t *parameters);
 void lb_call_continue(struct lb_conn *conn, json_t *parameters); /* more replies follow */
 void lb_call_error(struct lb_conn *conn, const char *error, json_t *parameters);
+void lb_call_refuse(struct lb_conn *conn, const char *error, const char *reason); /* a reason, and no more */

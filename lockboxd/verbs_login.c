@@ -60,11 +60,10 @@ static void unavailable(struct lb_conn *c, int r)
 {
     const struct lb_gate *g = c->server->gate;
 
-    lb_call_error(c, "org.lockbox.Login.Unavailable",
-                  json_pack("{ss}", "reason", g->config_error                 ? "its settings cannot be used"
-                                              : !g->policy                  ? "its policy cannot be used"
-                                              : !g->store || g->store_error ? "it cannot record what happens"
-                                                                            : strerror(-r)));
+    lb_call_refuse(c, "org.lockbox.Login.Unavailable", g->config_error                 ? "its settings cannot be used"
+                                                       : !g->policy                  ? "its policy cannot be used"
+                                                       : !g->store || g->store_error ? "it cannot record what happens"
+                                                                                     : strerror(-r));
 }
 
 /* A place among those that wait, kept until the connection ends. Without one the answer is "pending", and no more. */
