@@ -62,14 +62,15 @@ $(BUILD)/lockboxd: $(OBJ)/lockboxd/main.o $(daemon_o) $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(daemon_l)
 
 $(BUILD)/lockboxctl: $(ctl_o) $(OBJ)/lockboxd/policy_files.o $(OBJ)/lockboxd/people.o $(OBJ)/lockboxd/read_text.o \
-                     $(addprefix $(OBJ)/lockboxd/,chain.o peek.o verify.o fold.o entries.o store.o pasted.o qr.o) $(policy_o) $(proto_o)
+                     $(addprefix $(OBJ)/lockboxd/,chain.o peek.o verify.o fold.o entries.o store.o sql.o pasted.o qr.o) $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lsystemd -lsqlite3 -lcrypto -lqrencode $(jansson)
 
 $(BUILD)/lockbox-inspect: $(inspect_o) $(addprefix $(OBJ)/lockboxd/,chain.o policy_files.o people.o read_text.o ctl/table.o ctl/human.o) \
                           $(policy_o) $(proto_o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) -lcrypto $(jansson)
 
-$(BUILD)/lockbox-courier: $(courier_o) $(addprefix $(OBJ)/lockboxd/,chain.o read_text.o log.o clock.o proc.o pace.o) $(policy_o) $(proto_o)
+$(BUILD)/lockbox-courier: $(courier_o) $(policy_o) $(proto_o) \
+                          $(addprefix $(OBJ)/lockboxd/,caller.o chain.o child.o read_text.o log.o clock.o proc.o pace.o sql.o)
 	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(courier_l)
 
 $(OBJ)/%.o: %.c packaging/VERSION

@@ -5,9 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 #include "lockboxd/log.h"
@@ -69,36 +67,12 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si,
     return 0;
 }
 
-static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
-{
-    (void)si;
-    (void)userdata;
-    return sd_event_exit(sd_event_source_get_event(source), 0);
-}
-
 static void on_committed(void *userdata, int64_t seq)
 {
     struct daemon *d = userdata;
 
     if (d->server)
         lb_server_committed(d->server, seq);
-}
-
-static int watch_signals(struct daemon *d)
-{
-    const struct { int number; sd_event_signal_handler_t handler; } signals[] = {
-        { SIGHUP, on_reload }, { SIGTERM, on_stop }, { SIGINT, on_stop },
-    };
-    sigset_t set;
-    int r = 0;
-
-    sigemptyset(&set);
-    for (size_t i = 0; i < LB_ELEMENTS(signals); i++)
-        sigaddset(&set, signals[i].number);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    for (size_t i = 0; r >= 0 && i < LB_ELEMENTS(signals); i++)
-        r = sd_event_add_signal(d->event, NULL, signals[i].number, signals[i].handler, d);
-    return r;
 }
 
 static int make_gate(struct daemon *d)
@@ -125,28 +99,6 @@ static int make_gate(struct daemon *d)
 }
 
 /* --- sockets --------------------------------------------------------------------------------------------------------- */
-
-static int bind_socket(const char *directory, const char *name, mode_t mode)
-{
-    LB_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    struct sockaddr_un sa = { .sun_family = AF_UNIX };
-    mode_t mask;
-    int r, taken;
-
-    if (fd < 0)
-        return -errno;
-    if (snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s", directory, name) >= (int)sizeof(sa.sun_path))
-        return -ENAMETOOLONG;
-    unlink(sa.sun_path);
-    mask = umask(0777 & ~mode);
-    r = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, SOMAXCONN) < 0 ? -errno : 0;
-    umask(mask);
-    if (r < 0)
-        return r;
-    taken = fd;
-    fd = -1;
-    return taken;
-}
 
 static const struct { const char *name, *file; int door; mode_t mode; } doors[] = {
     { "login", "login.socket", LB_DOOR_LOGIN, 0600 },
@@ -182,7 +134,7 @@ static int open_sockets(struct daemon *d)
         if (passed & (unsigned)doors[k].door)
             continue;
         mkdir(d->options->runtime_directory, 0755);
-        r = bind_socket(d->options->runtime_directory, doors[k].file, doors[k].mode);
+        r = lb_caller_listen(d->options->runtime_directory, doors[k].file, doors[k].mode);
         if (r < 0)
             lb_log(LOG_ERR, "Cannot listen on %s/%s: %s", d->options->runtime_directory, doors[k].file, strerror(-r));
         else
@@ -215,7 +167,9 @@ static int start(struct daemon *d)
     if (r >= 0)
         r = sd_event_default(&d->event);
     if (r >= 0)
-        r = watch_signals(d);
+        r = sd_event_add_signal(d->event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_reload, d);
+    if (r >= 0)
+        r = sd_event_set_signal_exit(d->event, true);
     if (r >= 0)
         r = make_gate(d);
     if (r < 0)

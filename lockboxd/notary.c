@@ -20,7 +20,7 @@
 
 struct lb_notary {
     struct lb_gate *gate;
-    struct lb_keygen *keygen; /* at work: it makes the key, or signs */
+    struct lb_child *keygen; /* at work: it makes the key, or signs */
     sd_event_source *timer;   /* the next thing to do that nobody asks for */
     char *path, *public, *signer;
     bool wanted;              /* one more */
@@ -96,7 +96,7 @@ static void fail(struct lb_notary *n, const char *problem)
 {
     const struct lb_notary_result result = { .problem = problem };
 
-    n->keygen = lb_keygen_free(n->keygen);
+    n->keygen = lb_child_free(n->keygen);
     free(LB_TAKE(n->text));
     if (!lb_streq(n->problem, problem)) {
         lb_log(LOG_WARNING, "No checkpoint of the log can be signed, it is tried again: %s", problem);
@@ -118,9 +118,9 @@ static void fail_with(struct lb_notary *n, const char *what, const char *why)
     fail(n, problem ? problem : "out of memory");
 }
 
-static void run(struct lb_notary *n, const char *const *words, int in, lb_keygen_done *done)
+static void run(struct lb_notary *n, const char *const *argv, int in, lb_child_done *done)
 {
-    const struct lb_keygen_call call = { .words = words, .in = in };
+    const struct lb_child_call call = { .argv = argv, .in = in };
     int r = lb_keygen_new(n->gate->event, &call, done, n, &n->keygen);
 
     if (r < 0)
@@ -193,7 +193,7 @@ static void on_public(void *userdata, const char *output, const char *problem)
         fail_with(n, n->path, problem ? problem : r == -EINVAL ? "it is no key of type ed25519" : strerror(-r));
         return;
     }
-    n->keygen = lb_keygen_free(n->keygen);
+    n->keygen = lb_child_free(n->keygen);
     go_on(n);
 }
 
@@ -211,7 +211,7 @@ static void on_made(void *userdata, const char *output, const char *problem)
         return;
     }
     lb_log(LOG_NOTICE, "Made %s: it signs checkpoints of the log.", n->path);
-    n->keygen = lb_keygen_free(n->keygen);
+    n->keygen = lb_child_free(n->keygen);
     go_on(n);
 }
 
@@ -219,8 +219,9 @@ static void on_made(void *userdata, const char *output, const char *problem)
 static bool lacks_key(struct lb_notary *n)
 {
     LB_FREE char *made = beside(n, ".new"), *public = beside(n, ".new.pub");
-    const char *const make[] = { "-q", "-t", "ed25519", "-N", "", "-C", "checkpoints of the log of lockbox", "-f", made, NULL };
-    const char *const derive[] = { "-y", "-f", n->path, NULL };
+    const char *const make[] = { "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C",
+                                 "checkpoints of the log of lockbox", "-f", made, NULL };
+    const char *const derive[] = { "ssh-keygen", "-y", "-f", n->path, NULL };
 
     if (access(n->path, F_OK) == 0) {
         if (n->public || read_public(n) == 0)
@@ -250,7 +251,7 @@ static void finish(struct lb_notary *n, const char *signature, int64_t seq, int6
     n->seq = seq;
     n->time = time;
     n->covered = n->events;
-    n->keygen = lb_keygen_free(n->keygen);
+    n->keygen = lb_child_free(n->keygen);
     if (n->problem)
         lb_log(LOG_NOTICE, "Checkpoints of the log are signed again.");
     free(LB_TAKE(n->problem));
@@ -297,7 +298,7 @@ static int make_text(struct lb_notary *n)
 
 static void begin(struct lb_notary *n)
 {
-    const char *const words[] = { "-q", "-Y", "sign", "-n", LB_CHECKPOINT_NAMESPACE, "-f", n->path, NULL };
+    const char *const argv[] = { "ssh-keygen", "-q", "-Y", "sign", "-n", LB_CHECKPOINT_NAMESPACE, "-f", n->path, NULL };
     LB_CLOSE int text = -1;
     int r;
 
@@ -305,14 +306,14 @@ static void begin(struct lb_notary *n)
     n->begun_at = lb_clock_now().boot;
     r = make_text(n);
     if (r == 0)
-        text = r = lb_keygen_file(n->text, strlen(n->text));
+        text = r = lb_child_file(n->text, strlen(n->text));
     if (r < 0) {
         fail_with(n, "there is no text", strerror(-r));
         return;
     }
     n->wanted = false;
     free(LB_TAKE(n->access));
-    run(n, words, text, on_signed);
+    run(n, argv, text, on_signed);
 }
 
 /* What is wanted is begun, unless something is being done. A log that lacks events is not the one to sign. */
@@ -469,7 +470,7 @@ struct lb_notary *lb_notary_free(struct lb_notary *n)
     n->gate->notary = NULL;
     while (n->waits)
         lb_notary_forget(n->waits);
-    lb_keygen_free(n->keygen);
+    lb_child_free(n->keygen);
     sd_event_source_disable_unref(n->timer);
     free(n->path);
     free(n->public);

@@ -2,7 +2,6 @@
 #include "lockboxd/server.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -21,6 +20,11 @@ static bool is_trusted(uid_t uid)
     return uid == 0 || uid == geteuid();
 }
 
+static struct lb_conn *conn_of(struct lb_caller *caller)
+{
+    return (struct lb_conn *)((char *)caller - offsetof(struct lb_conn, caller));
+}
+
 static void conn_free(struct lb_conn *c)
 {
     lb_login_hang_up(c);
@@ -30,200 +34,83 @@ static void conn_free(struct lb_conn *c)
         c->next->self = c->self;
     c->server->n_conns--;
     c->server->n_others -= !is_trusted(c->peer.uid);
-    sd_event_source_disable_unref(c->io);
-    sd_event_source_disable_unref(c->idle);
-    close(c->fd);
-    lb_varlink_reader_clear(&c->reader);
+    lb_caller_clear(&c->caller);
     lb_consent_free(c->consent);
     lb_paste_free(c->paste);
     lb_countersign_free(c->countersign);
     lb_notary_forget(&c->checkpoint);
     free(c->words);
-    free(c->out);
     free(c->follow_request);
     free(c);
 }
 
-/* A dead connection is freed by the loop and not under the feet of who is using it. */
-static void conn_kill(struct lb_conn *c)
+/* --- what becomes of a connection ------------------------------------------------------------------------------------ */
+
+static void on_call(struct lb_caller *caller, const struct lb_varlink_call *call)
 {
-    c->dead = true;
+    sd_event_source_set_enabled(caller->idle, SD_EVENT_OFF);
+    lb_verbs_dispatch(conn_of(caller), call);
+}
+
+static void on_sent(struct lb_caller *caller)
+{
+    struct lb_conn *c = conn_of(caller);
+
+    if (c->following)
+        lb_audit_pump(c);
+    if (c->watcher.output)
+        lb_run_pump(c);
+}
+
+static void on_lost(struct lb_caller *caller)
+{
+    struct lb_conn *c = conn_of(caller);
+
     lb_gate_unpark(&c->waiter);
     lb_output_leave(&c->watcher); /* what he watched goes on */
     c->consent = lb_consent_free(c->consent);
     c->paste = lb_paste_free(c->paste);
     c->countersign = lb_countersign_free(c->countersign);
     lb_notary_forget(&c->checkpoint);
-    sd_event_source_set_enabled(c->io, SD_EVENT_OFF); /* a hang-up is reported whatever is asked for */
-    sd_event_source_set_time_relative(c->idle, 0);
-    sd_event_source_set_enabled(c->idle, SD_EVENT_ONESHOT);
 }
 
-static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_free(struct lb_caller *caller)
 {
-    struct lb_conn *c = userdata;
-
-    (void)source;
-    (void)usec;
-    conn_free(c);
-    return 0;
+    conn_free(conn_of(caller));
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------------- */
+static const struct lb_caller_owner owner = { on_call, on_sent, on_lost, on_free };
 
-static void watch(struct lb_conn *c)
-{
-    uint32_t events = EPOLLRDHUP | (c->busy ? 0 : EPOLLIN) | (c->out || c->again ? EPOLLOUT : 0);
-
-    if (!c->dead)
-        sd_event_source_set_io_events(c->io, events);
-}
-
-static void flush(struct lb_conn *c)
-{
-    while (c->out && !c->dead) {
-        ssize_t n = send(c->fd, c->out + c->out_sent, c->out_size - c->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            break;
-        if (n < 0) {
-            conn_kill(c);
-            return;
-        }
-        c->out_sent += (size_t)n;
-        if (c->out_sent == c->out_size) {
-            free(LB_TAKE(c->out));
-            c->out_size = c->out_sent = 0;
-        }
-    }
-    watch(c);
-}
-
-static void put(struct lb_conn *c, char *bytes, size_t size)
-{
-    char *joined;
-
-    if (!bytes) {
-        conn_kill(c);
-        return;
-    }
-    if (!c->out) {
-        c->out = bytes;
-        c->out_size = size;
-        flush(c);
-        return;
-    }
-    joined = realloc(c->out, c->out_size + size);
-    if (joined) {
-        memcpy(joined + c->out_size, bytes, size);
-        c->out = joined;
-        c->out_size += size;
-    } else {
-        conn_kill(c);
-    }
-    free(bytes);
-}
-
-void lb_call_continue(struct lb_conn *c, json_t *parameters)
-{
-    size_t size = 0;
-    char *bytes = lb_varlink_format_reply(parameters, true, &size);
-
-    put(c, bytes, size);
-    json_decref(parameters);
-}
+/* --- for verbs ------------------------------------------------------------------------------------------------------- */
 
 static void answered(struct lb_conn *c)
 {
-    c->busy = false;
-    c->again = c->reader.used > 0;
-    if (!c->dead && c->peer.uid != 0 && c->idle) {
-        sd_event_source_set_time_relative(c->idle, IDLE_MAX);
-        sd_event_source_set_enabled(c->idle, SD_EVENT_ONESHOT);
-    }
-    watch(c);
+    if (c->caller.dead || c->peer.uid == 0)
+        return;
+    sd_event_source_set_time_relative(c->caller.idle, IDLE_MAX);
+    sd_event_source_set_enabled(c->caller.idle, SD_EVENT_ONESHOT);
 }
 
 void lb_call_reply(struct lb_conn *c, json_t *parameters)
 {
-    size_t size = 0;
-    char *bytes = lb_varlink_format_reply(parameters, false, &size);
-
-    put(c, bytes, size);
-    json_decref(parameters);
+    lb_caller_reply(&c->caller, parameters, false);
     answered(c);
+}
+
+void lb_call_continue(struct lb_conn *c, json_t *parameters)
+{
+    lb_caller_reply(&c->caller, parameters, true);
 }
 
 void lb_call_error(struct lb_conn *c, const char *error, json_t *parameters)
 {
-    size_t size = 0;
-    char *bytes = lb_varlink_format_error(error, parameters, &size);
-
-    put(c, bytes, size);
-    json_decref(parameters);
+    lb_caller_error(&c->caller, error, parameters);
     answered(c);
 }
 
-/* --- receiving ------------------------------------------------------------------------------------------------------- */
-
-static void run_calls(struct lb_conn *c)
+void lb_call_refuse(struct lb_conn *c, const char *error, const char *reason)
 {
-    while (!c->busy && !c->dead) {
-        struct lb_varlink_call call;
-        json_auto_t *message = NULL;
-        int r = lb_varlink_next(&c->reader, &message);
-
-        if (r == 0)
-            return;
-        if (r < 0 || lb_varlink_call_parse(message, &call) < 0) {
-            conn_kill(c);
-            return;
-        }
-        c->more = call.more;
-        c->busy = true;
-        sd_event_source_set_enabled(c->idle, SD_EVENT_OFF);
-        watch(c);
-        lb_verbs_dispatch(c, &call);
-        lb_varlink_call_clear(&call);
-    }
-}
-
-static void receive(struct lb_conn *c)
-{
-    char buf[16 * 1024];
-    ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT);
-
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0 || lb_varlink_feed(&c->reader, buf, (size_t)n) < 0)
-        conn_kill(c);
-    else
-        run_calls(c);
-}
-
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-    struct lb_conn *c = userdata;
-
-    (void)source;
-    (void)fd;
-    if (revents & EPOLLOUT) {
-        flush(c);
-        if (!c->out && c->following)
-            lb_audit_pump(c);
-        if (!c->out && c->watcher.output)
-            lb_run_pump(c);
-    }
-    if ((revents & EPOLLIN) && !c->busy)
-        receive(c);
-    else if (revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        conn_kill(c);
-    if (c->again && !c->busy && !c->dead) { /* calls that came while one was unanswered */
-        c->again = false;
-        run_calls(c);
-        watch(c);
-    }
-    return 0;
+    lb_call_error(c, error, json_pack("{ss}", "reason", reason));
 }
 
 /* --- accepting ------------------------------------------------------------------------------------------------------- */
@@ -252,10 +139,11 @@ static int conn_new(struct lb_server *s, int fd, int door, const struct lb_peer 
     struct lb_conn *c = calloc(1, sizeof(*c)), **list = door == LB_DOOR_LOGIN ? &s->logins : &s->controls;
     int r;
 
-    if (!c)
+    if (!c) {
+        close(fd);
         return -ENOMEM;
-    *c = (struct lb_conn){ .server = s, .peer = *peer, .door = door, .fd = fd };
-    c->reader.max = LB_VARLINK_MESSAGE_MAX;
+    }
+    *c = (struct lb_conn){ .server = s, .peer = *peer, .door = door };
     c->next = *list;
     c->self = list;
     if (c->next)
@@ -263,15 +151,13 @@ static int conn_new(struct lb_server *s, int fd, int door, const struct lb_peer 
     *list = c;
     s->n_conns++;
     s->n_others += !is_trusted(peer->uid);
-    r = sd_event_add_io(s->event, &c->io, fd, EPOLLIN | EPOLLRDHUP, on_io, c);
-    if (r >= 0)
-        r = sd_event_add_time_relative(s->event, &c->idle, CLOCK_MONOTONIC, IDLE_MAX, 1, on_idle, c);
+    r = lb_caller_start(&c->caller, s->event, fd, IDLE_MAX, &owner);
     if (r < 0) {
         conn_free(c);
         return r;
     }
     if (is_trusted(peer->uid))
-        sd_event_source_set_enabled(c->idle, SD_EVENT_OFF);
+        sd_event_source_set_enabled(c->caller.idle, SD_EVENT_OFF);
     return 0;
 }
 
@@ -340,6 +226,6 @@ void lb_server_committed(struct lb_server *s, int64_t seq)
 {
     (void)seq;
     for (struct lb_conn *c = s->controls; c; c = c->next)
-        if (c->following && !c->dead)
+        if (c->following && !c->caller.dead)
             lb_audit_pump(c);
 }

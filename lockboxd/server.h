@@ -7,11 +7,11 @@
 
 #include <jansson.h>
 
+#include "lockboxd/caller.h"
 #include "lockboxd/gate.h"
 #include "lockboxd/notary.h"
 #include "lockboxd/pace.h"
 #include "lockboxd/output.h"
-#include "lockboxd/proto/varlink.h"
 
 enum lb_door { LB_DOOR_LOGIN = 1 << 0, LB_DOOR_CONTROL = 1 << 1 };
 
@@ -45,24 +45,16 @@ struct lb_conn {
     struct lb_conn *next, **self;
     struct lb_server *server;
     struct lb_peer peer;
+    struct lb_caller caller;
     int door; /* enum lb_door */
-    int fd;
-    sd_event_source *io, *idle;
-    struct lb_varlink_reader reader;
-    char *words; /* to say besides, with an answer that comes later */
-    char *out;
-    size_t out_size, out_sent;
-    bool more;    /* the call asked for more replies */
-    bool busy;    /* a call is not answered yet: nothing more is read */
-    bool again;   /* calls may stand in the reader already */
-    bool dead;
     /* Login.Wait */
+    bool waiting;  /* counted in n_waiting: from "waiting" on until it hangs up */
+    bool pasting;  /* the last line was a piece of a signature */
+    char *words;   /* to say besides, with an answer that comes later */
     struct lb_waiter waiter;
     json_t *held;  /* the answer to Login.Open, until the host has been looked at */
-    bool waiting;  /* counted in n_waiting: from "waiting" on until it hangs up */
     struct lb_paste *paste; /* a signature that is being looked at */
     int64_t seen;  /* … of the call with which it came */
-    bool pasting;  /* the last line was a piece of a signature */
     /* Access.Submit */
     struct lb_consent *consent;
     /* Audit.Checkpoint, Audit.Countersign */
@@ -91,3 +83,4 @@ void lb_server_committed(struct lb_server *server, int64_t seq);
 void lb_call_reply(struct lb_conn *conn, json_t *parameters);
 void lb_call_continue(struct lb_conn *conn, json_t *parameters); /* more replies follow */
 void lb_call_error(struct lb_conn *conn, const char *error, json_t *parameters);
+void lb_call_refuse(struct lb_conn *conn, const char *error, const char *reason); /* a reason, and no more */

@@ -13,7 +13,7 @@
 #define FILE_MAX (1024 * 1024) /* bytes of a file of keys */
 
 struct lb_signer {
-    struct lb_keygen *keygen;
+    struct lb_child *keygen;
     char *namespace; /* NULL: it is only asked whose key it is */
     lb_signer_done *done;
     void *userdata;
@@ -23,7 +23,7 @@ struct lb_signer *lb_signer_free(struct lb_signer *s)
 {
     if (!s)
         return NULL;
-    lb_keygen_free(s->keygen);
+    lb_child_free(s->keygen);
     free(s->namespace);
     free(s);
     return NULL;
@@ -57,7 +57,7 @@ int lb_signer_copy(const char *path)
         r = read(fd, bytes + n, FILE_MAX - n);
         n += r > 0 ? (size_t)r : 0;
     }
-    return !bytes ? -ENOMEM : r < 0 ? -errno : r > 0 ? -EFBIG : lb_keygen_file(bytes, n);
+    return !bytes ? -ENOMEM : r < 0 ? -errno : r > 0 ? -EFBIG : lb_child_file(bytes, n);
 }
 
 static int refuse_file(const char *path, int r, char **ret_error)
@@ -99,8 +99,8 @@ static int open_inputs(const struct lb_signer_call *call, struct inputs *in, cha
     in->revoked = call->principal ? lb_signer_copy(revoked) : -ENOENT;
     if (in->revoked < 0 && in->revoked != -ENOENT)
         return refuse_file(revoked, in->revoked, ret_error);
-    in->text = lb_keygen_file(text, strlen(text));
-    in->signature = lb_keygen_file(call->signature, strlen(call->signature));
+    in->text = lb_child_file(text, strlen(text));
+    in->signature = lb_child_file(call->signature, strlen(call->signature));
     return in->text < 0 ? in->text : in->signature < 0 ? in->signature : 0;
 }
 
@@ -135,12 +135,12 @@ static void on_done(void *userdata, const char *output, const char *problem)
 static int start(struct lb_signer *s, sd_event *event, const struct inputs *in, const struct lb_signer_call *call)
 {
     char signers[32], signature[32], revoked[32];
-    const char *const verify[] = { "-Y", "verify", "-n", call->namespace, "-f", signers, "-I", call->principal, "-s",
-                                   signature, in->revoked >= 0 ? "-r" : NULL, revoked, NULL };
-    const char *const find[] = { "-Y", "find-principals", "-f", signers, "-s", signature, NULL };
+    const char *const verify[] = { "ssh-keygen", "-Y", "verify", "-n", call->namespace, "-f", signers, "-I",
+                                   call->principal, "-s", signature, in->revoked >= 0 ? "-r" : NULL, revoked, NULL };
+    const char *const find[] = { "ssh-keygen", "-Y", "find-principals", "-f", signers, "-s", signature, NULL };
     const int kept[] = { in->signers, in->signature, in->revoked };
-    const struct lb_keygen_call keygen = { call->principal ? verify : find, in->text, kept, LB_ELEMENTS(kept),
-                                           call->patience };
+    const struct lb_child_call keygen = { .argv = call->principal ? verify : find, .in = in->text, .kept = kept,
+                                          .n_kept = LB_ELEMENTS(kept), .patience = call->patience };
 
     snprintf(signers, sizeof(signers), "/proc/self/fd/%d", in->signers);
     snprintf(signature, sizeof(signature), "/proc/self/fd/%d", in->signature);

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "lockboxd/sql.h"
 #include "policy/base.h"
 #include "policy/lifecycle.h"
+
+#define NAME "lockbox.db"
 
 /* Raised when the meaning of the `requests` table changes: it is then made again from the log. */
 #define PROJECTION_VERSION 2
@@ -40,83 +42,21 @@ static const char schema[] =
     "CREATE INDEX IF NOT EXISTS requests_unseen ON requests (account) WHERE unseen;"
     "CREATE INDEX IF NOT EXISTS requests_by_engineer ON requests (account, engineer, requested_at);";
 
-static int error_of(sqlite3 *db, int r)
-{
-    switch (r & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_DONE:
-    case SQLITE_ROW:
-        return 0;
-    case SQLITE_NOMEM:
-        return -ENOMEM;
-    case SQLITE_FULL:
-        return -ENOSPC;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-    case SQLITE_CONSTRAINT:
-        return -EUCLEAN;
-    case SQLITE_READONLY:
-        return -EROFS;
-    case SQLITE_CANTOPEN:
-    case SQLITE_PERM:
-        return -EACCES;
-    case SQLITE_BUSY:
-        return -EBUSY;
-    default:
-        return db && sqlite3_system_errno(db) > 0 ? -sqlite3_system_errno(db) : -EIO;
-    }
-}
-
-static int execute(struct lb_store *s, const char *sql)
-{
-    return error_of(s->db, sqlite3_exec(s->db, sql, NULL, NULL, NULL));
-}
-
-static int prepare(struct lb_store *s, const char *sql, sqlite3_stmt **ret)
-{
-    return error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, ret, NULL));
-}
-
-static void finalizep(sqlite3_stmt **statement)
-{
-    sqlite3_finalize(*statement);
-}
-
-static void bind_text(sqlite3_stmt *st, int column, const char *text)
-{
-    sqlite3_bind_text(st, column, text, -1, SQLITE_STATIC);
-}
-
-static const char *column_text(sqlite3_stmt *st, int column)
-{
-    return (const char *)sqlite3_column_text(st, column);
-}
-
-/* Runs a statement that gives no rows and makes it ready for the next time. */
-static int run(struct lb_store *s, sqlite3_stmt *st)
-{
-    int r = sqlite3_step(st);
-
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
-    return error_of(s->db, r);
-}
-
 static int64_t get_meta(struct lb_store *s, const char *key)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
 
-    if (prepare(s, "SELECT value FROM meta WHERE key = ?", &st) < 0)
+    if (lb_sql_prepare(s->db, "SELECT value FROM meta WHERE key = ?", &st) < 0)
         return 0;
-    bind_text(st, 1, key);
+    lb_sql_bind(st, 1, key);
     return sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
 }
 
 static int set_meta(struct lb_store *s, const char *key, int64_t value)
 {
-    bind_text(s->set_meta, 1, key);
+    lb_sql_bind(s->set_meta, 1, key);
     sqlite3_bind_int64(s->set_meta, 2, value);
-    return run(s, s->set_meta);
+    return lb_sql_run(s->set_meta);
 }
 
 /* --- the projection -------------------------------------------------------------------------------------------------- */
@@ -125,35 +65,35 @@ static int insert_request(struct lb_store *s, const struct lb_event *e)
 {
     sqlite3_stmt *st = s->insert_request;
 
-    bind_text(st, 1, e->request);
-    bind_text(st, 2, lb_state_names[e->state]);
-    bind_text(st, 3, e->account);
-    bind_text(st, 4, e->engineer);
-    bind_text(st, 5, e->ticket);
+    lb_sql_bind(st, 1, e->request);
+    lb_sql_bind(st, 2, lb_state_names[e->state]);
+    lb_sql_bind(st, 3, e->account);
+    lb_sql_bind(st, 4, e->engineer);
+    lb_sql_bind(st, 5, e->ticket);
     sqlite3_bind_int64(st, 6, e->time.wall);
-    return run(s, st);
+    return lb_sql_run(st);
 }
 
 /* Most events leave it open: no index has the state, so but one page is written. */
 static int move_request(struct lb_store *s, const struct lb_event *e)
 {
-    bind_text(s->move_request, 1, e->request);
-    bind_text(s->move_request, 2, lb_state_names[e->state]);
-    return run(s, s->move_request);
+    lb_sql_bind(s->move_request, 1, e->request);
+    lb_sql_bind(s->move_request, 2, lb_state_names[e->state]);
+    return lb_sql_run(s->move_request);
 }
 
 static int update_request(struct lb_store *s, const struct lb_event *e)
 {
     sqlite3_stmt *st = s->update_request;
 
-    bind_text(st, 1, e->request);
+    lb_sql_bind(st, 1, e->request);
     sqlite3_bind_int(st, 2, lb_state_is_open(e->state));
-    bind_text(st, 3, lb_state_names[e->state]);
+    lb_sql_bind(st, 3, lb_state_names[e->state]);
     if (!lb_state_is_open(e->state))
         sqlite3_bind_int64(st, 4, e->time.wall);
     if (e->kind == LB_EVENT_EMERGENCY || e->kind == LB_EVENT_ACKNOWLEDGED)
         sqlite3_bind_int(st, 5, e->kind == LB_EVENT_EMERGENCY);
-    return run(s, st);
+    return lb_sql_run(st);
 }
 
 /* What an event changes in the table of requests. */
@@ -178,21 +118,21 @@ static int project_row(void *userdata, int64_t seq, const char *hash, const char
     return r < 0 ? (r == -ENOMEM ? r : -EUCLEAN) : project(userdata, &e);
 }
 
-static int each_id(struct lb_store *s, sqlite3_stmt *st, lb_store_id *row, void *userdata)
+static int each_id(sqlite3_stmt *st, lb_store_id *row, void *userdata)
 {
-    int step, r;
+    int r;
 
-    while ((step = sqlite3_step(st)) == SQLITE_ROW) {
-        r = row(userdata, column_text(st, 0));
+    while ((r = lb_sql_step(st)) > 0) {
+        r = row(userdata, lb_sql_text(st, 0));
         if (r != 0)
             return r;
     }
-    return error_of(s->db, step);
+    return r;
 }
 
 static int rebuild_projection(struct lb_store *s)
 {
-    int r = execute(s, "BEGIN IMMEDIATE; DELETE FROM requests;");
+    int r = lb_sql_execute(s->db, "BEGIN IMMEDIATE; DELETE FROM requests;");
 
     if (r == 0)
         r = lb_store_events(s, 1, NULL, 0, project_row, s);
@@ -200,10 +140,7 @@ static int rebuild_projection(struct lb_store *s)
         r = set_meta(s, "projection", PROJECTION_VERSION);
     if (r == 0)
         r = set_meta(s, "projected", s->seq);
-    if (r == 0)
-        return execute(s, "COMMIT");
-    execute(s, "ROLLBACK");
-    return r;
+    return lb_sql_finish(s->db, r);
 }
 
 /* --- opening --------------------------------------------------------------------------------------------------------- */
@@ -232,47 +169,40 @@ static int read_last(void *userdata, int64_t seq, const char *hash, const char *
 
 static int find_last(struct lb_store *s)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(s, "SELECT seq, hash, json FROM events ORDER BY seq DESC LIMIT 1", &st);
-    int step;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(s->db, "SELECT seq, hash, json FROM events ORDER BY seq DESC LIMIT 1", &st);
 
-    if (r < 0)
-        return r;
-    step = sqlite3_step(st);
-    if (step == SQLITE_ROW)
-        return read_last(s, sqlite3_column_int64(st, 0), column_text(st, 1), column_text(st, 2));
-    return error_of(s->db, step);
+    if (r == 0)
+        r = lb_sql_step(st);
+    return r > 0 ? read_last(s, sqlite3_column_int64(st, 0), lb_sql_text(st, 1), lb_sql_text(st, 2)) : r;
 }
 
 /* With the indexes: who is missing in that of the open ones would not be ended. 1: all is well; 0: *ret (owned) says
  * what is not. */
 static int check_integrity(struct lb_store *s, char **ret)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(s, "PRAGMA integrity_check(1)", &st), step;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(s->db, "PRAGMA integrity_check(1)", &st);
 
-    if (r < 0)
-        return r;
-    step = sqlite3_step(st);
-    if (step != SQLITE_ROW)
-        return step == SQLITE_DONE ? -EUCLEAN : error_of(s->db, step);
-    *ret = strdup(column_text(st, 0));
+    if (r == 0)
+        r = lb_sql_step(st);
+    if (r <= 0)
+        return r < 0 ? r : -EUCLEAN;
+    *ret = strdup(lb_sql_text(st, 0));
     return *ret ? strcmp(*ret, "ok") == 0 : -ENOMEM;
 }
 
 /* A log of years is not read as a whole while every gated login waits: there damage is found where it is met. */
 static int check_at_start(struct lb_store *s)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *pages = NULL;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *pages = NULL;
     LB_FREE char *problem = NULL;
-    int r = prepare(s, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size", &pages);
-    int step;
+    int r = lb_sql_prepare(s->db, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size", &pages);
 
-    if (r < 0)
+    if (r == 0)
+        r = lb_sql_step(pages);
+    if (r <= 0)
         return r;
-    step = sqlite3_step(pages);
-    if (step != SQLITE_ROW)
-        return error_of(s->db, step);
     if (sqlite3_column_int64(pages, 0) > CHECKED_MAX)
         return 0;
     r = check_integrity(s, &problem);
@@ -281,24 +211,25 @@ static int check_at_start(struct lb_store *s)
 
 static int prepare_writing(struct lb_store *s)
 {
-    int r = execute(s, "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;");
+    int r = lb_sql_execute(s->db, "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+                                  " WITHOUT ROWID;");
 
     if (r == 0 && get_meta(s, "projection") != PROJECTION_VERSION)
-        r = execute(s, "DROP TABLE IF EXISTS requests;"); /* made again from the log */
+        r = lb_sql_execute(s->db, "DROP TABLE IF EXISTS requests;"); /* made again from the log */
     if (r == 0)
-        r = execute(s, schema);
+        r = lb_sql_execute(s->db, schema);
     if (r == 0)
-        r = prepare(s, "INSERT INTO events (seq, request, hash, json) VALUES (?, ?, ?, ?)", &s->insert_event);
+        r = lb_sql_prepare(s->db, "INSERT INTO events (seq, request, hash, json) VALUES (?, ?, ?, ?)", &s->insert_event);
     if (r == 0)
-        r = prepare(s, "INSERT INTO requests (id, open, state, account, engineer, ticket, requested_at)"
-                       " VALUES (?, 1, ?, ?, ?, ?, ?)", &s->insert_request);
+        r = lb_sql_prepare(s->db, "INSERT INTO requests (id, open, state, account, engineer, ticket, requested_at)"
+                                  " VALUES (?, 1, ?, ?, ?, ?, ?)", &s->insert_request);
     if (r == 0)
-        r = prepare(s, "UPDATE requests SET state = ?2 WHERE id = ?1", &s->move_request);
+        r = lb_sql_prepare(s->db, "UPDATE requests SET state = ?2 WHERE id = ?1", &s->move_request);
     if (r == 0)
-        r = prepare(s, "UPDATE requests SET open = ?2, state = ?3, closed_at = coalesce(closed_at, ?4),"
-                       " unseen = coalesce(?5, unseen) WHERE id = ?1", &s->update_request);
+        r = lb_sql_prepare(s->db, "UPDATE requests SET open = ?2, state = ?3, closed_at = coalesce(closed_at, ?4),"
+                                  " unseen = coalesce(?5, unseen) WHERE id = ?1", &s->update_request);
     if (r == 0)
-        r = prepare(s, "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", &s->set_meta);
+        r = lb_sql_prepare(s->db, "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", &s->set_meta);
     return r;
 }
 
@@ -325,7 +256,7 @@ void lb_store_release_reserve(struct lb_store *s)
 
 static int open_writable(struct lb_store *s)
 {
-    int r = execute(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
+    int r = lb_sql_execute(s->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
 
     if (r == 0)
         r = prepare_writing(s);
@@ -344,24 +275,19 @@ static int open_writable(struct lb_store *s)
 
 int lb_store_open(const char *directory, bool read_only, int64_t reserve, struct lb_store **ret)
 {
-    LB_FREE char *path = NULL;
     struct lb_store *s = calloc(1, sizeof(*s));
     mode_t mask;
     int r;
 
-    if (!s || asprintf(&path, "%s/lockbox.db", directory) < 0 ||
-        asprintf(&s->reserve_path, "%s/reserve", directory) < 0) {
+    if (!s || asprintf(&s->reserve_path, "%s/reserve", directory) < 0) {
         free(s);
         return -ENOMEM;
     }
     memcpy(s->hash, LB_CHAIN_GENESIS, LB_HASH_MAX);
     s->reserve = reserve;
     mask = read_only ? 0 : umask(0077); /* of the whole process: not for a reader in a thread */
-    r = sqlite3_open_v2(path, &s->db, read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                        NULL);
-    r = error_of(s->db, r);
-    if (r == 0)
-        sqlite3_busy_timeout(s->db, 2000);
+    r = lb_sql_open(directory, NAME, read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                    &s->db);
     if (r == 0)
         r = read_only ? find_last(s) : open_writable(s);
     if (!read_only)
@@ -414,10 +340,10 @@ static int append_one(struct lb_store *s, struct lb_event *e, int64_t seq, char 
     if (r < 0)
         return r;
     sqlite3_bind_int64(s->insert_event, 1, seq);
-    bind_text(s->insert_event, 2, e->request);
-    bind_text(s->insert_event, 3, next);
-    bind_text(s->insert_event, 4, json);
-    r = run(s, s->insert_event);
+    lb_sql_bind(s->insert_event, 2, e->request);
+    lb_sql_bind(s->insert_event, 3, next);
+    lb_sql_bind(s->insert_event, 4, json);
+    r = lb_sql_run(s->insert_event);
     memcpy(hash, next, LB_HASH_MAX);
     return r == 0 ? project(s, e) : r;
 }
@@ -451,17 +377,13 @@ int lb_store_append(struct lb_store *s, struct lb_event *events, size_t n)
     int r = check_place(s);
 
     if (r == 0)
-        r = execute(s, "BEGIN IMMEDIATE");
+        r = lb_sql_execute(s->db, "BEGIN IMMEDIATE");
     if (r < 0)
         return r;
     memcpy(hash, s->hash, LB_HASH_MAX);
-    r = append_all(s, events, n, hash);
-    if (r == 0)
-        r = execute(s, "COMMIT");
-    if (r < 0) {
-        execute(s, "ROLLBACK");
+    r = lb_sql_finish(s->db, append_all(s, events, n, hash));
+    if (r < 0)
         return r;
-    }
     s->journal_saved = journal;
     s->seq += (int64_t)n;
     s->time = events[n - 1].time;
@@ -523,32 +445,32 @@ int lb_store_load(struct lb_store *s, const char *id, struct lb_request **ret)
 int lb_store_events(struct lb_store *s, int64_t since, const char *request, int64_t limit, lb_store_event *row,
                     void *userdata)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(s, request ? "SELECT seq, hash, json FROM events WHERE seq >= ?1 AND request = ?3 ORDER BY seq LIMIT ?2"
-                               : "SELECT seq, hash, json FROM events WHERE seq >= ?1 ORDER BY seq LIMIT ?2", &st);
-    int step;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(s->db, request ? "SELECT seq, hash, json FROM events WHERE seq >= ?1 AND request = ?3"
+                                            " ORDER BY seq LIMIT ?2"
+                                          : "SELECT seq, hash, json FROM events WHERE seq >= ?1 ORDER BY seq LIMIT ?2", &st);
 
     if (r < 0)
         return r;
     sqlite3_bind_int64(st, 1, since);
     sqlite3_bind_int64(st, 2, limit > 0 ? limit : -1);
     if (request)
-        bind_text(st, 3, request);
-    while ((step = sqlite3_step(st)) == SQLITE_ROW) {
-        r = row(userdata, sqlite3_column_int64(st, 0), column_text(st, 1), column_text(st, 2));
+        lb_sql_bind(st, 3, request);
+    while ((r = lb_sql_step(st)) > 0) {
+        r = row(userdata, sqlite3_column_int64(st, 0), lb_sql_text(st, 1), lb_sql_text(st, 2));
         if (r != 0)
             return r;
     }
-    return error_of(s->db, step);
+    return r;
 }
 
 /* In canonical bytes no text of anybody's can have these quotes. */
 int lb_store_newest(struct lb_store *s, const char *kind, int64_t since, lb_store_event *row, void *userdata)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
     LB_FREE char *member = NULL;
-    int r = prepare(s, "SELECT seq, hash, json FROM events WHERE seq >= ? AND instr(json, ?) ORDER BY seq DESC LIMIT 1",
-                    &st), step;
+    int r = lb_sql_prepare(s->db, "SELECT seq, hash, json FROM events WHERE seq >= ? AND instr(json, ?)"
+                                  " ORDER BY seq DESC LIMIT 1", &st);
 
     if (r == 0 && asprintf(&member, "\"event\":\"%s\"", kind) < 0) {
         member = NULL;
@@ -557,37 +479,36 @@ int lb_store_newest(struct lb_store *s, const char *kind, int64_t since, lb_stor
     if (r < 0)
         return r;
     sqlite3_bind_int64(st, 1, since);
-    bind_text(st, 2, member);
-    step = sqlite3_step(st);
-    if (step == SQLITE_ROW)
-        return row(userdata, sqlite3_column_int64(st, 0), column_text(st, 1), column_text(st, 2));
-    return error_of(s->db, step);
+    lb_sql_bind(st, 2, member);
+    r = lb_sql_step(st);
+    return r > 0 ? row(userdata, sqlite3_column_int64(st, 0), lb_sql_text(st, 1), lb_sql_text(st, 2)) : r;
 }
 
 int lb_store_unseen(struct lb_store *s, const char *account, char **ret)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(s, "SELECT id FROM requests INDEXED BY requests_unseen WHERE unseen AND account = ?", &st), step;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(s->db, "SELECT id FROM requests INDEXED BY requests_unseen WHERE unseen AND account = ?",
+                           &st);
 
     if (r < 0)
         return r;
-    bind_text(st, 1, account);
-    step = sqlite3_step(st);
-    if (step != SQLITE_ROW)
-        return error_of(s->db, step);
-    *ret = strdup(column_text(st, 0));
+    lb_sql_bind(st, 1, account);
+    r = lb_sql_step(st);
+    if (r <= 0)
+        return r;
+    *ret = strdup(lb_sql_text(st, 0));
     return *ret ? 1 : -ENOMEM;
 }
 
 int64_t lb_store_from_end(struct lb_store *s, const char *request, int64_t n)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
 
     if (!request)
         return n < s->seq ? s->seq - n + 1 : 1;
-    if (prepare(s, "SELECT seq FROM events WHERE request = ? ORDER BY seq DESC LIMIT 1 OFFSET ?", &st) < 0)
+    if (lb_sql_prepare(s->db, "SELECT seq FROM events WHERE request = ? ORDER BY seq DESC LIMIT 1 OFFSET ?", &st) < 0)
         return 1;
-    bind_text(st, 1, request);
+    lb_sql_bind(st, 1, request);
     sqlite3_bind_int64(st, 2, n - 1);
     return sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 1;
 }
@@ -602,15 +523,16 @@ int64_t lb_store_from_end(struct lb_store *s, const char *request, int64_t n)
 
 int lb_store_list(struct lb_store *s, const struct lb_store_filter *f, lb_store_id *row, void *userdata)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
     const char *texts[] = { f->account, f->engineer, f->ticket, f->state };
     bool one = f->account && f->engineer;
-    int r = prepare(s, f->open_only ? "SELECT id FROM requests INDEXED BY requests_open WHERE open" LIST_WHERE
-                       : one ? "SELECT id FROM requests INDEXED BY requests_by_engineer"
-                               " WHERE account = ?4 AND engineer = ?5" LIST_WHERE
-                       : f->recent ? "SELECT id FROM requests WHERE id IN (SELECT id FROM requests WHERE open UNION ALL"
-                                     " SELECT id FROM requests WHERE closed_at >= ?3)" LIST_WHERE
-                                   : "SELECT id FROM requests INDEXED BY requests_by_time WHERE 1" LIST_WHERE, &st);
+    const char *sql = f->open_only ? "SELECT id FROM requests INDEXED BY requests_open WHERE open" LIST_WHERE
+                      : one ? "SELECT id FROM requests INDEXED BY requests_by_engineer"
+                              " WHERE account = ?4 AND engineer = ?5" LIST_WHERE
+                      : f->recent ? "SELECT id FROM requests WHERE id IN (SELECT id FROM requests WHERE open UNION ALL"
+                                    " SELECT id FROM requests WHERE closed_at >= ?3)" LIST_WHERE
+                                  : "SELECT id FROM requests INDEXED BY requests_by_time WHERE 1" LIST_WHERE;
+    int r = lb_sql_prepare(s->db, sql, &st);
 
     if (r < 0)
         return r;
@@ -620,16 +542,16 @@ int lb_store_list(struct lb_store *s, const struct lb_store_filter *f, lb_store_
         sqlite3_bind_int64(st, 3, f->recent);
     for (size_t i = 0; i < LB_ELEMENTS(texts); i++)
         if (texts[i])
-            bind_text(st, 4 + (int)i, texts[i]);
+            lb_sql_bind(st, 4 + (int)i, texts[i]);
     sqlite3_bind_int64(st, 8, f->limit > 0 ? f->limit : -1);
-    return each_id(s, st, row, userdata);
+    return each_id(st, row, userdata);
 }
 
 /* --- as it stands ---------------------------------------------------------------------------------------------------- */
 
 static struct lb_slice column_slice(sqlite3_stmt *st, int column)
 {
-    const char *text = column_text(st, column);
+    const char *text = lb_sql_text(st, column);
 
     return (struct lb_slice){ text, text ? (size_t)sqlite3_column_bytes(st, column) : 0 };
 }
@@ -659,33 +581,22 @@ static int give_request(sqlite3_stmt *st, const struct lb_store_reader *reader)
 static int each_row(struct lb_store *s, const char *sql, int (*give)(sqlite3_stmt *, const struct lb_store_reader *),
                     const struct lb_store_reader *reader)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(s, sql, &st), step;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(s->db, sql, &st);
 
     if (r < 0)
         return r;
-    while ((step = sqlite3_step(st)) == SQLITE_ROW) {
+    while ((r = lb_sql_step(st)) > 0) {
         r = give(st, reader);
         if (r != 0)
             return r;
     }
-    return error_of(s->db, step);
+    return r;
 }
 
-/* Close s->db in any case. */
 static int open_reader(struct lb_store *s, const char *directory)
 {
-    LB_FREE char *path = NULL;
-    int r;
-
-    if (asprintf(&path, "%s/lockbox.db", directory) < 0) {
-        path = NULL;
-        return -ENOMEM;
-    }
-    r = error_of(s->db, sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL));
-    if (r == 0)
-        sqlite3_busy_timeout(s->db, 2000);
-    return r;
+    return lb_sql_open(directory, NAME, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, &s->db);
 }
 
 int lb_store_read(const char *directory, const struct lb_store_reader *reader)
@@ -694,7 +605,7 @@ int lb_store_read(const char *directory, const struct lb_store_reader *reader)
     int r = open_reader(&s, directory);
 
     if (r == 0)
-        r = execute(&s, "BEGIN"); /* so that both tables are of one moment */
+        r = lb_sql_execute(s.db, "BEGIN"); /* so that both tables are of one moment */
     if (r == 0)
         r = each_row(&s, "SELECT seq, request, hash, json FROM events ORDER BY seq", give_event, reader);
     if (r == 0)

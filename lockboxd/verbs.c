@@ -6,11 +6,13 @@
 
 #include "lockboxd/interfaces.h"
 #include "lockboxd/proto/json.h"
+#include "lockboxd/rights.h"
 #include "policy/base.h"
 #include "policy/id.h"
 
 static const struct lb_verb *const tables[] = {
-    lb_verbs_login, lb_verbs_access, lb_verbs_run, lb_verbs_audit, lb_verbs_service,
+    lb_verbs_login, lb_verbs_access, lb_verbs_run, lb_verbs_audit, lb_verbs_checkpoint, lb_verbs_undelivered,
+    lb_verbs_service,
 };
 
 static const struct lb_verb *find(const char *method)
@@ -60,6 +62,17 @@ void lb_verbs_dispatch(struct lb_conn *c, const struct lb_varlink_call *call)
     }
     v->run(c, parameters);
     lb_fields_clear(fields, parameters);
+}
+
+bool lb_verbs_person(struct lb_conn *c, struct lb_person *ret)
+{
+    int r = lb_rights_person(c->server->gate, &c->peer, ret);
+
+    if (r < 0)
+        lb_call_refuse(c, "org.lockbox.Access.NotPermitted",
+                       r == -EACCES ? "your account has no part in this host's accesses"
+                                    : "your account is not known to the host at present");
+    return r == 0;
 }
 
 char *lb_verbs_id(const char *typed)

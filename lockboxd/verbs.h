@@ -4,6 +4,8 @@
 
 #include "lockboxd/server.h"
 
+struct lb_person;
+
 struct lb_verb {
     const char *method;
     int doors;                     /* enum lb_door bits */
@@ -13,7 +15,8 @@ struct lb_verb {
 };
 
 /* Ended by a NULL method. */
-extern const struct lb_verb lb_verbs_login[], lb_verbs_access[], lb_verbs_run[], lb_verbs_audit[], lb_verbs_service[];
+extern const struct lb_verb lb_verbs_login[], lb_verbs_access[], lb_verbs_run[], lb_verbs_audit[],
+    lb_verbs_checkpoint[], lb_verbs_undelivered[], lb_verbs_service[];
 
 /* Checks a call and runs its verb. */
 void lb_verbs_dispatch(struct lb_conn *conn, const struct lb_varlink_call *call);
@@ -23,6 +26,9 @@ void lb_audit_pump(struct lb_conn *conn);
 
 /* The same for who watches a script. */
 void lb_run_pump(struct lb_conn *conn);
+
+/* Who calls, for org.lockbox.Access. False when that is not known; then the call is answered. */
+bool lb_verbs_person(struct lb_conn *conn, struct lb_person *ret);
 
 /* An ID as typed → as printed, owned; NULL if it is none. */
 char *lb_verbs_id(const char *typed);

@@ -25,19 +25,7 @@ static void unavailable(struct lb_conn *c, int r)
 {
     const char *problem = lb_gate_problem(c->server->gate);
 
-    lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason", problem ? problem : strerror(-r)));
-}
-
-/* Who calls. False when that is not known; then the call is answered. */
-static bool find_person(struct lb_conn *c, struct lb_person *ret)
-{
-    int r = lb_rights_person(c->server->gate, &c->peer, ret);
-
-    if (r < 0)
-        lb_call_error(c, ERROR("NotPermitted"),
-                      json_pack("{ss}", "reason", r == -EACCES ? "your account has no part in this host's accesses"
-                                                               : "your account is not known to the host at present"));
-    return r == 0;
+    lb_call_refuse(c, ERROR("Unavailable"), problem ? problem : strerror(-r));
 }
 
 /* A request from memory or disk, as far as the person may read it: 0, or -ENOENT for either reason. The one on disk
@@ -150,7 +138,7 @@ static void verb_list(struct lb_conn *c, void *parameters)
                       json_pack("{ss}", "parameter", listing.which ? "state" : "which"));
         return;
     }
-    if (!find_person(c, &person))
+    if (!lb_verbs_person(c, &person))
         return;
     filter.open_only = listing.which->open_only;
     filter.recent = listing.which->recent ? lb_clock_now().wall - RECENT : 0;
@@ -194,7 +182,7 @@ static void verb_get(struct lb_conn *c, void *parameters)
     struct lb_request *owned = NULL;
     const struct lb_request *r;
 
-    if (!find_person(c, &person))
+    if (!lb_verbs_person(c, &person))
         return;
     if (!id || read_request(c->server->gate, &person, id, &r, &owned) < 0)
         no_such(c, p->id);
@@ -210,7 +198,7 @@ static void verb_sessions(struct lb_conn *c, void *parameters)
     json_t *array;
 
     (void)parameters;
-    if (!find_person(c, &person))
+    if (!lb_verbs_person(c, &person))
         return;
     array = json_array();
     for (size_t i = 0; i < g->n_live; i++) {
@@ -240,13 +228,13 @@ static void tell_refusal(struct lb_conn *c, const struct lb_outcome *o, const ch
     const char *reason = o->reason ? o->reason : "";
 
     if (o->refusal == LB_REFUSAL_NOT_PERMITTED)
-        lb_call_error(c, ERROR("NotPermitted"), json_pack("{ss}", "reason", reason));
+        lb_call_refuse(c, ERROR("NotPermitted"), reason);
     else if (o->refusal == LB_REFUSAL_NOT_POSSIBLE)
         lb_call_error(c, ERROR("NotPossible"), json_pack("{ssss}", "state", state, "reason", reason));
     else if (o->refusal == LB_REFUSAL_INVALID)
         lb_call_error(c, ERROR("InvalidParameter"), json_pack("{ssss}", "field", "request", "reason", reason));
     else
-        lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason", reason));
+        lb_call_refuse(c, ERROR("Unavailable"), reason);
 }
 
 static void tell_done(struct lb_conn *c, const struct lb_outcome *o)
@@ -256,7 +244,7 @@ static void tell_done(struct lb_conn *c, const struct lb_outcome *o)
     json_t *reply;
 
     if (!live && lb_store_load(c->server->gate->store, o->id, &owned) < 0) {
-        lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason", "done, but it cannot be read back"));
+        lb_call_refuse(c, ERROR("Unavailable"), "done, but it cannot be read back");
         return;
     }
     reply = json_pack("{so}", "request", lb_public_request(live ? live->request : owned));
@@ -335,7 +323,7 @@ static void decide(struct lb_conn *c, void *parameters, lb_decide_verb *verb)
     const char *state;
     bool revived;
 
-    if (!find_person(c, &person))
+    if (!lb_verbs_person(c, &person))
         return;
     revived = !live && verb == lb_decide_acknowledge && (live = revive(c->server->gate, id));
     if (!live) {
@@ -387,7 +375,7 @@ static void verb_grant(struct lb_conn *c, void *parameters)
     LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
     LB_CLEANUP(lb_outcome_clear) struct lb_outcome outcome = { 0 };
 
-    if (!find_person(c, &person))
+    if (!lb_verbs_person(c, &person))
         return;
     lb_grant_open(c->server->gate, &person, parameters, &outcome);
     if (outcome.refusal)
@@ -425,7 +413,7 @@ static void verb_statement(struct lb_conn *c, void *parameters)
     struct lb_consent_wish wish = { p->approver, p->target.note, lb_streq(p->decision, "approve"),
                                     p->target.decision.duration, p->target.decision.from };
 
-    if (!find_person(c, &person))
+    if (!lb_verbs_person(c, &person))
         return;
     if (!wish.approve && !lb_streq(p->decision, "deny")) {
         lb_call_error(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "decision"));
@@ -486,8 +474,7 @@ static void verb_submit(struct lb_conn *c, void *parameters)
     const struct submission *p = parameters;
 
     if (!lb_pace_take(&c->server->submissions, c->peer.uid, lb_clock_now().boot, LB_SUBMISSIONS)) {
-        lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason",
-                                                         "too many signatures within a minute: try again in a minute"));
+        lb_call_refuse(c, ERROR("Unavailable"), "too many signatures within a minute: try again in a minute");
         return;
     }
     lb_consent_submit(c->server->gate, &c->peer, p->statement, p->signature, tell_submission, c, &outcome,
@@ -533,7 +520,7 @@ static void tell_answer(struct lb_conn *c, const struct lb_answer *a, const stru
         lb_call_error(c, ERROR("InvalidParameter"),
                       json_pack("{ssss}", "field", strstr(message, "ticket") ? "ticket" : "reason", "reason", message));
     else
-        lb_call_error(c, ERROR("NotPermitted"), json_pack("{ss}", "reason", message));
+        lb_call_refuse(c, ERROR("NotPermitted"), message);
 }
 
 static void verb_request(struct lb_conn *c, void *parameters)
@@ -547,12 +534,11 @@ static void verb_request(struct lb_conn *c, void *parameters)
     char seconds[32];
     int r;
 
-    if (!find_person(c, &person))
+    if (!lb_verbs_person(c, &person))
         return;
     login.account = (char *)account_for(&person);
     if (!login.account) {
-        lb_call_error(c, ERROR("NotPermitted"),
-                      json_pack("{ss}", "reason", "your account is not gated: it needs no approval"));
+        lb_call_refuse(c, ERROR("NotPermitted"), "your account is not gated: it needs no approval");
         return;
     }
     if (person.from)
@@ -590,7 +576,7 @@ static void verb_extend(struct lb_conn *c, void *parameters)
     struct lb_login login;
     int r;
 
-    if (!find_person(c, &person))
+    if (!lb_verbs_person(c, &person))
         return;
     if (!access || lb_rights_own(&person, access->request) <= 0) {
         no_such(c, p->id);
@@ -651,7 +637,7 @@ static void verb_status(struct lb_conn *c, void *parameters)
     json_t *j;
 
     (void)parameters;
-    if (!find_person(c, &person))
+    if (!lb_verbs_person(c, &person))
         return;
     for (size_t i = 0; i < g->n_live; i++)
         states[g->live[i]->request->state]++;

@@ -60,11 +60,10 @@ static void unavailable(struct lb_conn *c, int r)
 {
     const struct lb_gate *g = c->server->gate;
 
-    lb_call_error(c, "org.lockbox.Login.Unavailable",
-                  json_pack("{ss}", "reason", g->config_error                 ? "its settings cannot be used"
-                                              : !g->policy                  ? "its policy cannot be used"
-                                              : !g->store || g->store_error ? "it cannot record what happens"
-                                                                            : strerror(-r)));
+    lb_call_refuse(c, "org.lockbox.Login.Unavailable", g->config_error                 ? "its settings cannot be used"
+                                                       : !g->policy                  ? "its policy cannot be used"
+                                                       : !g->store || g->store_error ? "it cannot record what happens"
+                                                                                     : strerror(-r));
 }
 
 /* A place among those that wait, kept until the connection ends. Without one the answer is "pending", and no more. */
@@ -115,7 +114,7 @@ static void on_wake(struct lb_waiter *w)
     LB_CLEANUP(lb_answer_clear) struct lb_answer a = { 0 };
 
     lb_login_look(w->live, &a);
-    if (c->more && a.verdict == LB_ANSWER_WAITING) {
+    if (c->caller.more && a.verdict == LB_ANSWER_WAITING) {
         lb_call_continue(c, pack(&a));
         return;
     }

@@ -26,7 +26,7 @@ void lb_run_pump(struct lb_conn *c)
 {
     char buf[PIECE];
 
-    while (!c->out && !c->dead && c->watcher.output) {
+    while (lb_caller_takes(&c->caller) && c->watcher.output) {
         struct lb_output *o = c->watcher.output;
         const char *text = NULL;
         int64_t status = 0;
@@ -39,7 +39,7 @@ void lb_run_pump(struct lb_conn *c)
             lb_call_continue(c, json_pack("{ss*}", lb_stream_names[stream], text64));
         } else if (n < 0) {
             lb_output_leave(&c->watcher);
-            lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason", "the output cannot be read back"));
+            lb_call_refuse(c, ERROR("Unavailable"), "the output cannot be read back");
         } else if (lb_output_is_over(o, &status, &text)) {
             json_t *last = json_pack("{sI ss* sb}", "exit_status", (json_int_t)status, "message", text, "behind",
                                      (int)lb_output_is_behind(o));
@@ -62,11 +62,11 @@ static void tell_refusal(struct lb_conn *c, const struct lb_outcome *o)
     const char *reason = o->reason ? o->reason : "";
 
     if (o->refusal == LB_REFUSAL_NOT_PERMITTED)
-        lb_call_error(c, ERROR("NotPermitted"), json_pack("{ss}", "reason", reason));
+        lb_call_refuse(c, ERROR("NotPermitted"), reason);
     else if (o->refusal == LB_REFUSAL_INVALID)
         lb_call_error(c, ERROR("InvalidParameter"), json_pack("{ssss}", "field", "script", "reason", reason));
     else
-        lb_call_error(c, ERROR("Unavailable"), json_pack("{ss}", "reason", reason));
+        lb_call_refuse(c, ERROR("Unavailable"), reason);
 }
 
 static void run(struct lb_conn *c, const struct run *p, const struct lb_person *person)
@@ -95,13 +95,10 @@ static void run(struct lb_conn *c, const struct run *p, const struct lb_person *
 static void verb_run(struct lb_conn *c, void *parameters)
 {
     LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
-    int r = lb_rights_person(c->server->gate, &c->peer, &person);
 
-    if (r < 0)
-        lb_call_error(c, ERROR("NotPermitted"),
-                      json_pack("{ss}", "reason", r == -EACCES ? "your account has no part in this host's accesses"
-                                                               : "your account is not known to the host at present"));
-    else if (!c->more)
+    if (!lb_verbs_person(c, &person))
+        return;
+    if (!c->caller.more)
         lb_call_error(c, "org.varlink.service.ExpectedMore", NULL);
     else
         run(c, parameters, &person);

@@ -58,7 +58,7 @@ only inspect "$inspect|lockboxd/chain\.h" lockboxd/inspect/*.[ch]
 only doctor "$inspect|lockboxd/ctl/table\.h|lockboxd/(policy_files|people|read_text)\.h" lockboxd/inspect/doctor/*.[ch]
 never inspect 'systemd/|sqlite3|curl/|security/' lockboxd/inspect/*.[ch] lockboxd/inspect/doctor/*.[ch]
 
-courier='(policy|lockboxd/proto|lockboxd/courier)/.*|lockboxd/(chain|clock|log|pace|read_text)\.h'
+courier='(policy|lockboxd/proto|lockboxd/courier)/.*|lockboxd/(caller|chain|child|clock|log|pace|read_text|sql)\.h'
 only courier "$courier" lockboxd/courier/*.[ch]
 only 'what the courier plans' '(policy|lockboxd/courier)/.*' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]
 never 'what the courier plans' 'systemd/|sqlite3|time\.h|sys/random' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]
@@ -69,18 +69,19 @@ for room in store journal systemd footprint freezer reaper sessions terminals pe
     [ -e "lockboxd/$room.c" ] || continue
     more=
     case $room in
-    store) more='|fold|peek' ;; # the shapes in which a verifier takes what is there
+    store) more='|sql|fold|peek' ;; # the shapes in which a verifier takes what is there
     journal) more='|store' ;;
     freezer) more='|footprint' ;;
     signers) more='|signer' ;;
     signer) more='|keygen' ;;
+    keygen) more='|child' ;;
     reaper) more='|footprint|freezer' ;;
     esac
     only "$room" "(policy|lockboxd/proto)/.*|lockboxd/($room|chain|proc|clock|log$more)\\.h" "lockboxd/$room".[ch]
 done
-only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(chain|proc|clock|log|peer|answer|policy_files|read_text)\.h' \
+only 'the ground floor' '(policy|lockboxd/proto)/.*|lockboxd/(caller|chain|child|proc|clock|log|peer|answer|policy_files|read_text|sql)\.h' \
     lockboxd/read_text.[ch] lockboxd/chain.[ch] lockboxd/proc.[ch] lockboxd/clock.[ch] lockboxd/log.[ch] lockboxd/peer.[ch] \
-    lockboxd/answer.[ch] lockboxd/policy_files.[ch]
+    lockboxd/answer.[ch] lockboxd/policy_files.[ch] lockboxd/caller.[ch] lockboxd/child.[ch] lockboxd/sql.[ch]
 
 # What verifies a copy of the log does no I/O but to read the stream that it is given.
 only 'the verifier' '(policy|lockboxd/proto)/.*|lockboxd/(chain|peek|verify|entries|fold)\.h' \
@@ -94,10 +95,11 @@ done
 
 # A library has one home.
 home() {
-    includes policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] lockboxd/*/*/*.[ch] | grep -E ":<$1" | grep -vE "^($2):" |
+    includes policy/*.[ch] pam_lockbox/*.[ch] lockboxd/*.[ch] lockboxd/*/*.[ch] lockboxd/*/*/*.[ch] | grep -E ":<?$1" | grep -vE "^($2):" |
         complain "$1 belongs to $2"
 }
-home sqlite3 'lockboxd/store\.c|lockboxd/courier/outbox\.c'
+home sqlite3 'lockboxd/sql\.h'
+home 'lockboxd/sql\.h' 'lockboxd/(sql|store|courier/outbox)\.c'
 home openssl/ 'lockboxd/chain\.c|lockboxd/output\.c|policy/identity\.c|lockboxd/inspect/keys\.c|lockboxd/courier/standard\.c'
 home systemd/sd-journal 'lockboxd/journal\.c|lockboxd/ctl/reader\.c'
 home systemd/sd-bus 'lockboxd/systemd\.c'

@@ -2,8 +2,8 @@
 /* The courier's own socket: how it is, and whether something arrives (org.lockbox.Courier). */
 #pragma once
 
+#include "lockboxd/caller.h"
 #include "lockboxd/courier/courier.h"
-#include "lockboxd/proto/varlink.h"
 
 extern const char lb_courier_interface[]; /* the text of its interface file */
 
@@ -24,13 +24,8 @@ struct lb_conversation {
     struct lb_conversation *next;
     struct lb_control *control;
     struct lb_courier *courier;
-    int fd;
+    struct lb_caller caller;
     bool may_read, root; /* who he is */
-    bool more, busy, dead;
-    sd_event_source *io, *idle, *bury;
-    struct lb_varlink_reader reader;
-    char *out;
-    size_t out_size, out_sent;
     struct lb_letter letter; /* the test that is on its way */
     struct lb_transfer *transfer;
 };
@@ -50,12 +45,9 @@ struct lb_control_verb {
 };
 extern const struct lb_control_verb lb_control_verbs[]; /* ended by a NULL method */
 
-/* Answers; both take the parameters. */
+/* Answers; both take the parameters. A reply without any is what memory did not reach for: he is given up. */
 void lb_control_reply(struct lb_conversation *c, json_t *parameters, bool continues);
 void lb_control_refuse(struct lb_conversation *c, const char *error, json_t *parameters);
-
-/* After an answer that came later: further calls may stand there already. */
-void lb_control_go_on(struct lb_conversation *c);
 
 /* Its test ends, and it is told so. */
 void lb_control_stop_test(struct lb_conversation *c);

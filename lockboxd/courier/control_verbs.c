@@ -128,10 +128,7 @@ static void test_over(struct lb_conversation *c, bool delivered, const char *pro
 
 static void on_tested(void *userdata, const struct lb_transfer_result *r)
 {
-    struct lb_conversation *c = userdata;
-
-    test_over(c, r->sent, r->problem);
-    lb_control_go_on(c); /* those that came meanwhile */
+    test_over(userdata, r->sent, r->problem);
 }
 
 /* What curl says of what it does, and what the other end answers; never what we send, in which there are secrets. */
@@ -142,7 +139,7 @@ static int on_step(CURL *easy, curl_infotype type, char *text, size_t size, void
     struct lb_conversation *c = userdata;
 
     (void)easy;
-    if (clean && *clean && c->more && !c->dead)
+    if (clean && *clean && c->caller.more && !c->caller.dead)
         lb_control_reply(c, json_pack("{ss}", "step", clean), true);
     return 0;
 }

@@ -127,13 +127,6 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si,
     return r < 0 ? sd_event_exit(c->event, r) : 0;
 }
 
-static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
-{
-    (void)si;
-    (void)userdata;
-    return sd_event_exit(sd_event_source_get_event(source), 0);
-}
-
 /* --- what the parts say to one another ------------------------------------------------------------------------------- */
 
 static void on_failing(void *userdata, const char *channel, const char *target, const char *request, const char *problem)
@@ -193,23 +186,6 @@ static int open_outbox(struct lb_courier *c)
     return r;
 }
 
-static int watch_signals(struct lb_courier *c)
-{
-    const struct { int number; sd_event_signal_handler_t handler; } signals[] = {
-        { SIGHUP, on_reload }, { SIGTERM, on_stop }, { SIGINT, on_stop },
-    };
-    sigset_t set;
-    int r = 0;
-
-    sigemptyset(&set);
-    for (size_t i = 0; i < LB_ELEMENTS(signals); i++)
-        sigaddset(&set, signals[i].number);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    for (size_t i = 0; r >= 0 && i < LB_ELEMENTS(signals); i++)
-        r = sd_event_add_signal(c->event, NULL, signals[i].number, signals[i].handler, c);
-    return r < 0 ? r : 0;
-}
-
 static int start(struct lb_courier *c)
 {
     static const struct lb_post_calls calls = { on_failing, on_given_up };
@@ -217,8 +193,10 @@ static int start(struct lb_courier *c)
 
     c->started_at = lb_clock_now().wall;
     if (r >= 0)
-        r = watch_signals(c);
-    if (r == 0)
+        r = sd_event_add_signal(c->event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_reload, c);
+    if (r >= 0)
+        r = sd_event_set_signal_exit(c->event, true);
+    if (r >= 0)
         r = open_outbox(c);
     if (r == 0)
         r = lb_queries_new(c->event, c->options->socket, &c->queries);

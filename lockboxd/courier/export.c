@@ -26,7 +26,7 @@ struct lb_export {
     struct lb_spool *spool;
     struct lb_collect *collect;
     sd_event_source *every;
-    struct lb_packer *packer;
+    struct lb_child *packer;
     struct lb_transfer *transfer;
     char *name; /* of the file that is being sent … */
     FILE *file;
@@ -123,16 +123,17 @@ static void send_next(struct lb_export *x)
 
 /* --- packs -------------------------------------------------------------------------------------------------------- */
 
-static void on_packed(void *userdata, const char *problem)
+static void on_packed(void *userdata, const char *output, const char *problem)
 {
     struct lb_export *x = userdata;
     int r = problem ? 0 : lb_spool_take_pack(x->spool);
 
+    (void)output;
     if (problem || r < 0)
         meet(x, PART_PACK, problem ? problem : strerrordesc_np(-r), 0);
     else
         lb_trouble_over(&x->parts[PART_PACK].trouble);
-    x->packer = lb_packer_free(x->packer);
+    x->packer = lb_child_free(x->packer);
     if (problem || r < 0)
         return;
     send_next(x);
@@ -262,7 +263,7 @@ struct lb_export *lb_export_free(struct lb_export *x)
         return NULL;
     lb_transfer_free(x->transfer);
     put_down(x);
-    lb_packer_free(x->packer);
+    lb_child_free(x->packer);
     lb_collect_free(x->collect);
     sd_event_source_disable_unref(x->every);
     for (int i = 0; i < PART_MAX_; i++) {

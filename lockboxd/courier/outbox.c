@@ -2,10 +2,10 @@
 #include "lockboxd/courier/outbox.h"
 
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "lockboxd/sql.h"
 #include "policy/base.h"
 #include "policy/deadline.h"
 
@@ -35,45 +35,6 @@ static const char schema[] =
 
 #define COLUMNS "row, id, channel, target, request, seq, notice, due, until, attempts, error"
 
-static int error_of(sqlite3 *db, int r)
-{
-    switch (r & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_DONE:
-    case SQLITE_ROW:
-        return 0;
-    case SQLITE_NOMEM:
-        return -ENOMEM;
-    case SQLITE_FULL:
-        return -ENOSPC;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return -EUCLEAN;
-    case SQLITE_READONLY:
-        return -EROFS;
-    case SQLITE_CANTOPEN:
-    case SQLITE_PERM:
-        return -EACCES;
-    default:
-        return db && sqlite3_system_errno(db) > 0 ? -sqlite3_system_errno(db) : -EIO;
-    }
-}
-
-static int execute(struct lb_outbox *o, const char *sql)
-{
-    return error_of(o->db, sqlite3_exec(o->db, sql, NULL, NULL, NULL));
-}
-
-static int prepare(struct lb_outbox *o, const char *sql, sqlite3_stmt **ret)
-{
-    return error_of(o->db, sqlite3_prepare_v3(o->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL));
-}
-
-static void finalizep(sqlite3_stmt **st)
-{
-    sqlite3_finalize(*st);
-}
-
 /* A statement that lives on is ready for the next time, whatever came of it. */
 static void resetp(sqlite3_stmt **st)
 {
@@ -82,63 +43,34 @@ static void resetp(sqlite3_stmt **st)
 }
 #define USE LB_CLEANUP(resetp) sqlite3_stmt *
 
-static void bind_text(sqlite3_stmt *st, int column, const char *text)
-{
-    sqlite3_bind_text(st, column, text, -1, SQLITE_STATIC);
-}
-
-static const char *column_text(sqlite3_stmt *st, int column)
-{
-    return (const char *)sqlite3_column_text(st, column);
-}
-
-static int run(struct lb_outbox *o, sqlite3_stmt *statement)
-{
-    USE st = statement;
-
-    return error_of(o->db, sqlite3_step(st));
-}
-
-/* Begins, does, and commits: all or nothing. */
-static int finish(struct lb_outbox *o, int r)
-{
-    if (r == 0)
-        r = execute(o, "COMMIT");
-    if (r < 0)
-        execute(o, "ROLLBACK");
-    return r;
-}
-
 /* --- meta ------------------------------------------------------------------------------------------------------------- */
 
 static int set_number(struct lb_outbox *o, const char *key, int64_t value)
 {
-    bind_text(o->set, 1, key);
+    lb_sql_bind(o->set, 1, key);
     sqlite3_bind_int64(o->set, 2, value);
-    return run(o, o->set);
+    return lb_sql_run(o->set);
 }
 
 static int set_text(struct lb_outbox *o, const char *key, const char *value)
 {
-    bind_text(o->set, 1, key);
-    bind_text(o->set, 2, value);
-    return run(o, o->set);
+    lb_sql_bind(o->set, 1, key);
+    lb_sql_bind(o->set, 2, value);
+    return lb_sql_run(o->set);
 }
 
 static int find_position(struct lb_outbox *o)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(o, "SELECT (SELECT value FROM meta WHERE key = 'position'),"
-                       " (SELECT value FROM meta WHERE key = 'hash')", &st);
-    int step;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(o->db, "SELECT (SELECT value FROM meta WHERE key = 'position'),"
+                                  " (SELECT value FROM meta WHERE key = 'hash')", &st);
 
-    if (r < 0)
+    if (r == 0)
+        r = lb_sql_step(st);
+    if (r <= 0)
         return r;
-    step = sqlite3_step(st);
-    if (step != SQLITE_ROW)
-        return error_of(o->db, step);
     o->position = sqlite3_column_type(st, 0) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 0);
-    snprintf(o->hash, sizeof(o->hash), "%s", column_text(st, 1) ? column_text(st, 1) : "");
+    snprintf(o->hash, sizeof(o->hash), "%s", lb_sql_text(st, 1) ? lb_sql_text(st, 1) : "");
     return 0;
 }
 
@@ -173,26 +105,21 @@ static int prepare_all(struct lb_outbox *o)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < LB_ELEMENTS(rows); i++)
-        r = prepare(o, rows[i].sql, rows[i].st);
+        r = lb_sql_prepare(o->db, rows[i].sql, rows[i].st);
     return r;
 }
 
 int lb_outbox_open(const char *directory, struct lb_outbox **ret)
 {
     _Static_assert(LB_NOTICE_ACTION == 1 && LB_NOTICE_REMINDER == 2, "what asks for a decision, in SQL");
-    LB_FREE char *path = NULL;
     struct lb_outbox *o = calloc(1, sizeof(*o));
     mode_t mask = umask(0077);
-    int r = o && asprintf(&path, "%s/outbox.db", directory) >= 0 ? 0 : -ENOMEM;
+    int r = o ? lb_sql_open(directory, "outbox.db", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &o->db) : -ENOMEM;
 
     if (r == 0)
-        r = error_of(o->db, sqlite3_open_v2(path, &o->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL));
-    if (r == 0) {
-        sqlite3_busy_timeout(o->db, 2000);
-        r = execute(o, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
-    }
+        r = lb_sql_execute(o->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
     if (r == 0)
-        r = execute(o, schema);
+        r = lb_sql_execute(o->db, schema);
     umask(mask);
     if (r == 0)
         r = prepare_all(o);
@@ -225,8 +152,8 @@ static bool is_full(struct lb_outbox *o, const struct lb_letter *l)
 {
     USE st = o->waiting;
 
-    bind_text(st, 1, l->channel);
-    bind_text(st, 2, l->target);
+    lb_sql_bind(st, 1, l->channel);
+    lb_sql_bind(st, 2, l->target);
     sqlite3_bind_int64(st, 3, LB_OUTBOX_MAX);
     return sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int64(st, 0) >= LB_OUTBOX_MAX;
 }
@@ -235,24 +162,24 @@ static int add(struct lb_outbox *o, const struct lb_letter *l)
 {
     sqlite3_stmt *st = o->insert;
 
-    bind_text(st, 1, l->id);
-    bind_text(st, 2, l->channel);
-    bind_text(st, 3, l->target);
-    bind_text(st, 4, l->request);
+    lb_sql_bind(st, 1, l->id);
+    lb_sql_bind(st, 2, l->channel);
+    lb_sql_bind(st, 3, l->target);
+    lb_sql_bind(st, 4, l->request);
     sqlite3_bind_int64(st, 5, l->seq);
     sqlite3_bind_int(st, 6, l->notice);
     sqlite3_bind_int64(st, 7, l->due);
     sqlite3_bind_int64(st, 8, l->until);
-    bind_text(st, 9, l->body);
-    return run(o, st);
+    lb_sql_bind(st, 9, l->body);
+    return lb_sql_run(st);
 }
 
 static int withdraw(struct lb_outbox *o, const struct lb_letter *l)
 {
-    bind_text(o->withdraw, 1, l->request);
-    bind_text(o->withdraw, 2, l->channel);
-    bind_text(o->withdraw, 3, l->target);
-    return run(o, o->withdraw);
+    lb_sql_bind(o->withdraw, 1, l->request);
+    lb_sql_bind(o->withdraw, 2, l->channel);
+    lb_sql_bind(o->withdraw, 3, l->target);
+    return lb_sql_run(o->withdraw);
 }
 
 /* How full a target is is asked once for a page's letters to it, in a row: a page is small beside the limit. */
@@ -282,7 +209,7 @@ int lb_outbox_take(struct lb_outbox *o, int64_t position, const char *hash, cons
                    int64_t *ret_dropped)
 {
     int64_t dropped = 0;
-    int r = execute(o, "BEGIN IMMEDIATE");
+    int r = lb_sql_execute(o->db, "BEGIN IMMEDIATE");
 
     if (r < 0)
         return r;
@@ -291,7 +218,7 @@ int lb_outbox_take(struct lb_outbox *o, int64_t position, const char *hash, cons
         r = set_number(o, "position", position);
     if (r == 0)
         r = set_text(o, "hash", hash);
-    r = finish(o, r);
+    r = lb_sql_finish(o->db, r);
     if (r < 0)
         return r;
     o->position = position;
@@ -304,39 +231,39 @@ int lb_outbox_take(struct lb_outbox *o, int64_t position, const char *hash, cons
 
 int lb_outbox_targets(struct lb_outbox *o, int (*row)(void *userdata, const struct lb_outbox_target *t), void *userdata)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(o, "SELECT channel, target, sum(dead = 0), sum(dead > 0) FROM letters GROUP BY channel, target", &st);
-    int step = SQLITE_DONE;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(o->db, "SELECT channel, target, sum(dead = 0), sum(dead > 0) FROM letters"
+                                  " GROUP BY channel, target", &st);
 
-    while (r == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
-        const struct lb_outbox_target t = { column_text(st, 0), column_text(st, 1), sqlite3_column_int64(st, 2),
+    while (r == 0 && (r = lb_sql_step(st)) > 0) {
+        const struct lb_outbox_target t = { lb_sql_text(st, 0), lb_sql_text(st, 1), sqlite3_column_int64(st, 2),
                                             sqlite3_column_int64(st, 3) };
 
         r = row(userdata, &t);
     }
-    return r ? r : error_of(o->db, step);
+    return r;
 }
 
 int lb_outbox_due(struct lb_outbox *o, const char *channel, const char *target, int64_t now,
                   int (*row)(void *userdata, int64_t number, const char *request), void *userdata)
 {
     USE st = o->due;
-    int step, r = 0;
+    int r = 0;
 
-    bind_text(st, 1, channel);
-    bind_text(st, 2, target);
+    lb_sql_bind(st, 1, channel);
+    lb_sql_bind(st, 2, target);
     sqlite3_bind_int64(st, 3, now);
-    while (r == 0 && (step = sqlite3_step(st)) == SQLITE_ROW)
-        r = row(userdata, sqlite3_column_int64(st, 0), column_text(st, 1));
-    return r ? r : error_of(o->db, step);
+    while (r == 0 && (r = lb_sql_step(st)) > 0)
+        r = row(userdata, sqlite3_column_int64(st, 0), lb_sql_text(st, 1));
+    return r;
 }
 
 int64_t lb_outbox_next_due(struct lb_outbox *o, const char *channel, const char *target, int64_t now)
 {
     USE st = o->next;
 
-    bind_text(st, 1, channel);
-    bind_text(st, 2, target);
+    lb_sql_bind(st, 1, channel);
+    lb_sql_bind(st, 2, target);
     sqlite3_bind_int64(st, 3, now);
     return sqlite3_step(st) == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL ? sqlite3_column_int64(st, 0)
                                                                                         : LB_NEVER;
@@ -346,10 +273,10 @@ int64_t lb_outbox_next_due(struct lb_outbox *o, const char *channel, const char 
 static struct lb_letter read_letter(sqlite3_stmt *st)
 {
     return (struct lb_letter){
-        .row = sqlite3_column_int64(st, 0), .id = (char *)column_text(st, 1), .channel = (char *)column_text(st, 2),
-        .target = (char *)column_text(st, 3), .request = (char *)column_text(st, 4), .seq = sqlite3_column_int64(st, 5),
+        .row = sqlite3_column_int64(st, 0), .id = (char *)lb_sql_text(st, 1), .channel = (char *)lb_sql_text(st, 2),
+        .target = (char *)lb_sql_text(st, 3), .request = (char *)lb_sql_text(st, 4), .seq = sqlite3_column_int64(st, 5),
         .notice = sqlite3_column_int(st, 6), .due = sqlite3_column_int64(st, 7), .until = sqlite3_column_int64(st, 8),
-        .attempts = sqlite3_column_int64(st, 9), .error = (char *)column_text(st, 10),
+        .attempts = sqlite3_column_int64(st, 9), .error = (char *)lb_sql_text(st, 10),
     };
 }
 
@@ -370,14 +297,14 @@ int lb_outbox_load(struct lb_outbox *o, int64_t row, struct lb_letter *ret)
 {
     USE st = o->load;
     struct lb_letter l;
-    int step, r;
+    int r;
 
     sqlite3_bind_int64(st, 1, row);
-    step = sqlite3_step(st);
-    if (step != SQLITE_ROW)
-        return step == SQLITE_DONE ? -ENOENT : error_of(o->db, step);
+    r = lb_sql_step(st);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
     l = read_letter(st);
-    l.body = (char *)column_text(st, 11);
+    l.body = (char *)lb_sql_text(st, 11);
     if (l.notice < 0 || l.notice >= LB_NOTICE_MAX_)
         return -EUCLEAN;
     r = copy_texts(&l);
@@ -394,113 +321,113 @@ static int mark(struct lb_outbox *o, const struct lb_mark *m)
     if (m->kind == LB_MARK_FAILED)
         sqlite3_bind_int64(st, 2, m->due);
     if (m->kind != LB_MARK_SENT)
-        bind_text(st, m->kind == LB_MARK_FAILED ? 3 : 2, m->error);
-    return run(o, st);
+        lb_sql_bind(st, m->kind == LB_MARK_FAILED ? 3 : 2, m->error);
+    return lb_sql_run(st);
 }
 
 int lb_outbox_mark(struct lb_outbox *o, const struct lb_mark *marks, size_t n)
 {
-    int r = execute(o, "BEGIN IMMEDIATE");
+    int r = lb_sql_execute(o->db, "BEGIN IMMEDIATE");
 
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < n; i++)
         r = mark(o, &marks[i]);
-    return finish(o, r);
+    return lb_sql_finish(o->db, r);
 }
 
 /* --- what is given up ------------------------------------------------------------------------------------------------ */
 
 static int hurry(struct lb_outbox *o, int64_t after)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(o, "UPDATE letters SET due = 0 WHERE dead = 0 AND attempts > 0 AND due > ?", &st);
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(o->db, "UPDATE letters SET due = 0 WHERE dead = 0 AND attempts > 0 AND due > ?", &st);
 
     if (r < 0)
         return r;
     sqlite3_bind_int64(st, 1, after);
-    return error_of(o->db, sqlite3_step(st));
+    return lb_sql_run(st);
 }
 
 int64_t lb_outbox_expire(struct lb_outbox *o, int64_t now)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(o, "UPDATE letters SET dead = 1, error = coalesce(error, 'its time was over before it could be sent')"
-                       " WHERE dead = 0 AND until <= ?", &st);
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(o->db, "UPDATE letters SET dead = 1,"
+                                  " error = coalesce(error, 'its time was over before it could be sent')"
+                                  " WHERE dead = 0 AND until <= ?", &st);
     int64_t n;
 
     if (r < 0)
         return r;
     sqlite3_bind_int64(st, 1, now);
-    r = error_of(o->db, sqlite3_step(st));
+    r = lb_sql_run(st);
     n = sqlite3_changes64(o->db);
     if (r == 0)
         r = hurry(o, now + HURRY_AFTER);
     if (r == 0 && n > 0)
-        r = execute(o, "DELETE FROM letters WHERE dead = 2 AND row <= (SELECT row FROM letters WHERE dead > 0"
-                       " ORDER BY row DESC LIMIT 1 OFFSET 1000)");
+        r = lb_sql_execute(o->db, "DELETE FROM letters WHERE dead = 2 AND row <="
+                                  " (SELECT row FROM letters WHERE dead > 0 ORDER BY row DESC LIMIT 1 OFFSET 1000)");
     return r < 0 ? r : n;
 }
 
 int lb_outbox_untold(struct lb_outbox *o, int (*row)(void *userdata, const struct lb_outbox_untold *u), void *userdata)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(o, "SELECT channel, target, request, error, count(*), min(row), (SELECT max(row) FROM letters b"
-                       " WHERE b.channel = a.channel AND b.target = a.target AND b.dead = 1)"
-                       " FROM letters a WHERE dead = 1 GROUP BY channel, target", &st);
-    int step = SQLITE_DONE;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(o->db, "SELECT channel, target, request, error, count(*), min(row),"
+                                  " (SELECT max(row) FROM letters b WHERE b.channel = a.channel AND b.target = a.target AND b.dead = 1)"
+                                  " FROM letters a WHERE dead = 1 GROUP BY channel, target", &st);
 
-    while (r == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
+    while (r == 0 && (r = lb_sql_step(st)) > 0) {
         const struct lb_outbox_untold u = {
-            column_text(st, 0), column_text(st, 1), column_text(st, 2), column_text(st, 3), sqlite3_column_int64(st, 4),
+            lb_sql_text(st, 0), lb_sql_text(st, 1), lb_sql_text(st, 2), lb_sql_text(st, 3), sqlite3_column_int64(st, 4),
             sqlite3_column_int64(st, 6),
         };
 
         r = row(userdata, &u);
     }
-    return r ? r : error_of(o->db, step);
+    return r;
 }
 
 int lb_outbox_told(struct lb_outbox *o, const char *channel, const char *target, int64_t last)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(o, "UPDATE letters SET dead = 2 WHERE dead = 1 AND channel = ? AND target = ? AND row <= ?", &st);
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(o->db, "UPDATE letters SET dead = 2"
+                                  " WHERE dead = 1 AND channel = ? AND target = ? AND row <= ?", &st);
 
     if (r < 0)
         return r;
-    bind_text(st, 1, channel);
-    bind_text(st, 2, target);
+    lb_sql_bind(st, 1, channel);
+    lb_sql_bind(st, 2, target);
     sqlite3_bind_int64(st, 3, last);
-    return error_of(o->db, sqlite3_step(st));
+    return lb_sql_run(st);
 }
 
 int lb_outbox_dead(struct lb_outbox *o, int64_t limit, int (*row)(void *userdata, const struct lb_letter *l),
                    void *userdata)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(o, "SELECT " COLUMNS " FROM letters WHERE dead > 0 ORDER BY row DESC LIMIT ?", &st);
-    int step = SQLITE_DONE;
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(o->db, "SELECT " COLUMNS " FROM letters WHERE dead > 0 ORDER BY row DESC LIMIT ?", &st);
 
     if (r == 0)
         sqlite3_bind_int64(st, 1, limit);
-    while (r == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
+    while (r == 0 && (r = lb_sql_step(st)) > 0) {
         const struct lb_letter l = read_letter(st);
 
         r = row(userdata, &l);
     }
-    return r ? r : error_of(o->db, step);
+    return r;
 }
 
 int64_t lb_outbox_revive(struct lb_outbox *o, const char *id, int64_t until)
 {
-    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
-    int r = prepare(o, "UPDATE letters SET dead = 0, attempts = 0, due = 0, until = max(until, ?1)"
-                       " WHERE dead > 0 AND (?2 IS NULL OR id = ?2)", &st);
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(o->db, "UPDATE letters SET dead = 0, attempts = 0, due = 0, until = max(until, ?1)"
+                                  " WHERE dead > 0 AND (?2 IS NULL OR id = ?2)", &st);
 
     if (r < 0)
         return r;
     sqlite3_bind_int64(st, 1, until);
-    bind_text(st, 2, id);
-    r = error_of(o->db, sqlite3_step(st));
+    lb_sql_bind(st, 2, id);
+    r = lb_sql_run(st);
     return r < 0 ? r : sqlite3_changes64(o->db);
 }

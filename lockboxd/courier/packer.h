@@ -2,17 +2,8 @@
 /* `lockboxctl audit pack ID -o FILE`, run beside the loop. */
 #pragma once
 
-#include <systemd/sd-event.h>
+#include "lockboxd/child.h"
 
-struct lb_packer;
-
-/* problem NULL: the file is written. Else what the program has said, borrowed. Comes once, from the event loop; it
- * may free the packer. */
-typedef void lb_packer_done(void *userdata, const char *problem);
-
-/* Begins. -errno where it cannot be run. */
-int lb_packer_new(sd_event *event, const char *program, const char *request, const char *path, lb_packer_done *done,
-                  void *userdata, struct lb_packer **ret);
-
-/* Gives up, and ends what still runs. NULL is fine; returns NULL. */
-struct lb_packer *lb_packer_free(struct lb_packer *p);
+/* Begins; where there is no problem, the file is written. The rest is as lb_child_new() has it. */
+int lb_packer_new(sd_event *event, const char *program, const char *request, const char *path, lb_child_done *done,
+                  void *userdata, struct lb_child **ret);

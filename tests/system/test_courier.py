@@ -3,6 +3,7 @@
 
 import json
 import os
+import subprocess
 import time
 
 import pytest
@@ -362,6 +363,35 @@ def test_settings(box, courier):
     courier.configure(courier.hook("other"))
     Person(box).deny(request)
     courier.wait_received(lambda line: kind(line) == "denied", name="other")
+
+
+# Two calls in one piece; the second is read when the first has been answered.
+TWO_CALLS = r'''
+import json, socket
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(20)
+s.connect("/run/lockbox-courier/control.socket")
+calls = ({"method": "org.lockbox.Courier.Test", "parameters": {"channel": "webhook"}},
+         {"method": "org.lockbox.Courier.Status"})
+s.sendall(b"".join(json.dumps(call).encode() + b"\0" for call in calls))
+got = b""
+while got.count(b"\0") < len(calls) and (more := s.recv(65536)):
+    got += more
+print(json.dumps([json.loads(reply) for reply in got.split(b"\0")[:-1]]))
+'''
+
+
+def test_settings_are_read_during_a_test(box, courier):
+    """It ends, and is told so; who asked something else behind it is answered."""
+    courier.configure(courier.hook())
+    courier.mood("hang")
+    asking = box.popen("python3", "-c", TWO_CALLS, stdout=subprocess.PIPE)
+    courier.wait_received()
+    box.systemctl("reload", UNIT)
+    tested, status = json.loads(asking.communicate(timeout=30)[0])
+    assert "read anew meanwhile" in tested["parameters"]["problem"]
+    assert status["parameters"]["channels"]["webhook"]
+    courier.mood("204")
 
 
 def test_mistakes_at_the_start(box, courier):

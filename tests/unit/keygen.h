@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Keys and signatures by the real ssh-keygen, and the files that they are in. */
+/* Keys and signatures by the real ssh-keygen. */
 #pragma once
 
 #include <spawn.h>
@@ -8,10 +8,11 @@
 #include <sys/wait.h>
 
 #include "policy/base.h"
+#include "tests/unit/directory.h"
 
 extern char **environ;
 
-static inline void run(const char *first, ...)
+static inline void spawn(const char *first, ...)
 {
     char *argv[16] = { (char *)first };
     size_t n = 1;
@@ -28,22 +29,23 @@ static inline void run(const char *first, ...)
     assert_int_equal(status, 0);
 }
 
-static inline char *read_text(const char *path)
+/* A key of this kind in a file; its public half, owned. */
+static inline char *make_key(const char *path, const char *kind)
 {
-    char *text = calloc(1, 8192);
-    FILE *file = fopen(path, "r");
+    char public[256];
 
-    assert_non_null(file);
-    assert_true(fread(text, 1, 8191, file) > 0);
-    fclose(file);
-    return text;
+    spawn("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", path, NULL);
+    snprintf(public, sizeof(public), "%s.pub", path);
+    return read_text(public);
 }
 
-static inline void write_text(const char *path, const char *text)
+/* The key's signature over what is in the file; owned. */
+static inline char *sign_file(const char *key, const char *namespace, const char *path)
 {
-    FILE *file = fopen(path, "w");
+    char signature[256];
 
-    assert_non_null(file);
-    fputs(text, file);
-    assert_int_equal(fclose(file), 0);
+    snprintf(signature, sizeof(signature), "%s.sig", path);
+    unlink(signature);
+    spawn("ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", key, path, NULL);
+    return read_text(signature);
 }

@@ -1,43 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Checkpoints as lockboxctl audit verify sees them: what they say has to be so, and the host's key has signed the newest. */
-#include <getopt.h>
 #include <setjmp.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <cmocka.h>
 
-#include "lockboxd/ctl/ctl.h"
 #include "lockboxd/store.h"
 #include "policy/checkpoint.h"
-#include "tests/unit/directory.h"
+#include "tests/unit/keygen.h"
+#include "tests/unit/run_ctl.h"
 #include "tests/unit/samples.h"
 
 static char directory[64];
 static struct lb_store *store;
-
-extern char **environ;
-
-static void spawn(const char *first, ...)
-{
-    char *argv[16] = { (char *)first };
-    size_t n = 1;
-    int status;
-    pid_t pid;
-    va_list args;
-
-    va_start(args, first);
-    while (n < LB_ELEMENTS(argv) && (argv[n] = va_arg(args, char *)))
-        n++;
-    va_end(args);
-    assert_int_equal(posix_spawnp(&pid, first, NULL, NULL, argv, environ), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
 
 /* Borrowed until the fourth call from now. */
 static const char *path_of(const char *name)
@@ -50,32 +28,10 @@ static const char *path_of(const char *name)
     return path;
 }
 
-static void write_text(const char *name, const char *text)
-{
-    FILE *f = fopen(path_of(name), "we");
-
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-static char *read_text(const char *name)
-{
-    char *text = calloc(1, 4096);
-    FILE *f = fopen(path_of(name), "re");
-
-    assert_non_null(f);
-    assert_true(fread(text, 1, 4095, f) > 0);
-    fclose(f);
-    return text;
-}
-
 static char *sign(const char *text, const char *key)
 {
-    write_text("text", text);
-    unlink(path_of("text.sig"));
-    spawn("ssh-keygen", "-q", "-Y", "sign", "-n", LB_CHECKPOINT_NAMESPACE, "-f", path_of(key), path_of("text"), NULL);
-    return read_text("text.sig");
+    write_text(path_of("text"), text);
+    return sign_file(path_of(key), LB_CHECKPOINT_NAMESPACE, path_of("text"));
 }
 
 /* --- the log ------------------------------------------------------------------------------------------------------ */
@@ -128,7 +84,7 @@ static int set_up(void **state)
     if (!mkdtemp(directory))
         return -1;
     for (size_t i = 0; i < LB_ELEMENTS(keys); i++)
-        spawn("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", path_of(keys[i]), NULL);
+        free(make_key(path_of(keys[i]), "ed25519"));
     begin_anew();
     for (int i = 0; i < 3; i++)
         append(LB_EVENT_REFUSED, "x");
@@ -150,33 +106,13 @@ static int tear_down(void **state)
 
 /* --- the command -------------------------------------------------------------------------------------------------- */
 
-static int run(const char **argv, char **ret_out, char **ret_err)
-{
-    char *out = NULL, *err = NULL;
-    size_t out_n, err_n;
-    struct lb_ctl ctl = { .now = lb_ctl_now() };
-    int argc = 0, r;
-
-    while (argv[argc])
-        argc++;
-    ctl.out.out = open_memstream(&out, &out_n);
-    ctl.err.out = open_memstream(&err, &err_n);
-    optind = 0;
-    r = lb_ctl_run(&ctl, argc, (char **)argv);
-    fclose(ctl.out.out);
-    fclose(ctl.err.out);
-    *ret_out = out;
-    *ret_err = err;
-    return r;
-}
-
 #define ARGV(...) (const char *[]){ "lockboxctl", "audit", "verify", directory, __VA_ARGS__, NULL }
 
 static json_t *verify(const char **argv, int status)
 {
     LB_FREE char *out = NULL, *err = NULL;
     json_t *said;
-    int r = run(argv, &out, &err);
+    int r = run_ctl(argv, NULL, &out, &err);
 
     if (r != status)
         fail_msg("%d: %s%s", r, out, err);
@@ -210,19 +146,19 @@ static void expect_signature(const char **argv, int status, const char *signatur
 
 static void test_good(void **state)
 {
-    LB_FREE char *out = NULL, *err = NULL, *public = read_text("checkpoint_key.pub"), *line = NULL, *other = NULL;
+    LB_FREE char *out = NULL, *err = NULL, *public = read_text(path_of("checkpoint_key.pub")), *line = NULL, *other = NULL;
 
     (void)state;
     expect_signature(ARGV("--json"), LB_EXIT_DONE, "good");
-    assert_int_equal(run(ARGV(NULL), &out, &err), LB_EXIT_DONE);
+    assert_int_equal(run_ctl(ARGV(NULL), NULL, &out, &err), LB_EXIT_DONE);
     assert_non_null(strstr(out, "Last checkpoint: event 6, "));
     assert_non_null(strstr(out, ", signature good.\n"));
     expect_signature(ARGV("--json", "--key", path_of("checkpoint_key.pub")), LB_EXIT_DONE, "good");
     assert_true(asprintf(&line, "appliance namespaces=\"lockbox-checkpoint\" %s", public) > 0);
-    write_text("signers", line);
+    write_text(path_of("signers"), line);
     expect_signature(ARGV("--json", "--key", path_of("signers")), LB_EXIT_DONE, "good");
     assert_true(asprintf(&other, "elsewhere namespaces=\"lockbox-checkpoint\" %s", public) > 0);
-    write_text("signers", other);
+    write_text(path_of("signers"), other);
     expect_signature(ARGV("--json", "--key", path_of("signers")), LB_EXIT_FAILED, "bad");
     rename(path_of("checkpoint_key.pub"), path_of("away"));
     expect_signature(ARGV("--json"), LB_EXIT_DONE, "not checked");
@@ -235,7 +171,7 @@ static void test_another_key(void **state)
     (void)state;
     expect_signature(ARGV("--json", "--key", path_of("other.pub")), LB_EXIT_FAILED, "bad");
     attest(&(struct sample){ .key = "other" });
-    assert_int_equal(run(ARGV(NULL), &out, &err), LB_EXIT_FAILED);
+    assert_int_equal(run_ctl(ARGV(NULL), NULL, &out, &err), LB_EXIT_FAILED);
     assert_non_null(strstr(err, "the checkpoint that is event 9 was not signed by the host's key"));
     assert_non_null(strstr(out, "Last checkpoint: event 8, "));
 }
@@ -278,7 +214,7 @@ static void test_forged(void **state)
         attest(&wrong[i]);
         append(LB_EVENT_REFUSED, "x");
         expect_flaw("forged", 9);
-        assert_int_equal(run(ARGV(NULL), &out, &err), LB_EXIT_FAILED);
+        assert_int_equal(run_ctl(ARGV(NULL), NULL, &out, &err), LB_EXIT_FAILED);
         assert_non_null(strstr(err, "event 9 is no checkpoint of this log"));
     }
 }
@@ -308,27 +244,27 @@ static void test_kept(void **state)
     (void)state;
     assert_int_equal(lb_checkpoint_make(&c, &text), 0);
     signature = sign(text, "checkpoint_key");
-    write_text("kept", text);
+    write_text(path_of("kept"), text);
     snprintf(kept, sizeof(kept), "%s%s", text, signature);
-    write_text("both", kept);
+    write_text(path_of("both"), kept);
     free(text);
     json_decref(verify(ARGV("--json", "--known", path_of("kept")), LB_EXIT_DONE));
     json_decref(verify(ARGV("--json", "--known", path_of("both")), LB_EXIT_DONE));
     begin_anew();
     for (int i = 0; i < 3; i++)
         append(LB_EVENT_REFUSED, "x");
-    assert_int_equal(run(ARGV("--known", path_of("both")), &out, &err), LB_EXIT_FAILED);
+    assert_int_equal(run_ctl(ARGV("--known", path_of("both")), NULL, &out, &err), LB_EXIT_FAILED);
     assert_non_null(strstr(err, "events 4 to 8 are missing: the end is cut off"));
     for (int i = 3; i < 9; i++)
         append(LB_EVENT_REFUSED, "x");
     free(LB_TAKE(out));
     free(LB_TAKE(err));
-    assert_int_equal(run(ARGV("--known", path_of("both")), &out, &err), LB_EXIT_FAILED);
+    assert_int_equal(run_ctl(ARGV("--known", path_of("both")), NULL, &out, &err), LB_EXIT_FAILED);
     assert_non_null(strstr(err, "event 8 is not the one that is known"));
     assert_non_null(strstr(out, "There is no checkpoint in it."));
     free(LB_TAKE(out));
     free(LB_TAKE(err));
-    assert_int_equal(run(ARGV("--known", path_of("checkpoint_key.pub")), &out, &err), LB_EXIT_FAILED);
+    assert_int_equal(run_ctl(ARGV("--known", path_of("checkpoint_key.pub")), NULL, &out, &err), LB_EXIT_FAILED);
     assert_non_null(strstr(err, "is no checkpoint"));
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* lockboxctl audit as it is typed: whatever is done to a database is found and named; an export runs nothing. */
-#include <getopt.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <sqlite3.h>
@@ -13,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "lockboxd/ctl/ctl.h"
 #include "lockboxd/store.h"
 #include "tests/unit/directory.h"
+#include "tests/unit/run_ctl.h"
 #include "tests/unit/sample_log.h"
 
 static char directory[] = "/tmp/lockbox-audit-XXXXXX";
@@ -41,23 +40,10 @@ static void run_sql(const char *format, ...)
 
 static int run(const char **argv, char **ret_out, char **ret_err)
 {
-    char *out = NULL, *err = NULL, socket_path[64];
-    size_t out_n, err_n;
-    struct lb_ctl ctl = { .now = lb_ctl_now(), .options[LB_OPTION_SOCKET] = socket_path };
-    int argc = 0, r;
+    char socket_path[64];
 
     snprintf(socket_path, sizeof(socket_path), "%s/socket", directory);
-    while (argv[argc])
-        argc++;
-    ctl.out.out = open_memstream(&out, &out_n);
-    ctl.err.out = open_memstream(&err, &err_n);
-    optind = 0;
-    r = lb_ctl_run(&ctl, argc, (char **)argv);
-    fclose(ctl.out.out);
-    fclose(ctl.err.out);
-    *ret_out = out;
-    *ret_err = err;
-    return r;
+    return run_ctl(argv, socket_path, ret_out, ret_err);
 }
 
 #define ARGV(...) (const char *[]){ "lockboxctl", __VA_ARGS__, NULL }

@@ -34,18 +34,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void put(const char *name, const char *text)
-{
-    char file[160];
-    FILE *f;
-
-    snprintf(file, sizeof(file), "%s/%s", directory, name);
-    f = fopen(file, "we");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
 static void load(struct lb_config *c)
 {
     char *error = NULL;
@@ -65,7 +53,7 @@ static void assert_mistake(const char *text, const char *wanted)
     LB_CLEANUP(lb_config_clear) struct lb_config c = { 0 };
     LB_FREE char *error = NULL, *line = NULL;
 
-    put("lockboxd.conf", text);
+    directory_write(directory, "lockboxd.conf", text);
     assert_int_equal(lb_config_defaults(&c), 0);
     assert_int_equal(lb_config_load(path, &c, &error), -EINVAL);
     assert_true(asprintf(&line, "%s:%s\n", path, wanted) > 0);
@@ -91,7 +79,7 @@ static void test_every_key(void **state)
     LB_CLEANUP(lb_config_clear) struct lb_config c = { 0 };
 
     (void)state;
-    put("lockboxd.conf", "# a comment\n[Host]\nName=appliance 7 ; the one in the cellar\n\n"
+    directory_write(directory, "lockboxd.conf", "# a comment\n[Host]\nName=appliance 7 ; the one in the cellar\n\n"
                          "[State]\nDirectory=/srv/lockbox\nReserve=16M\n[Limits]\nConnections=100\nPerUser=5\nWaiters=3\n");
     load(&c);
     assert_string_equal(c.host, "appliance 7");
@@ -114,7 +102,7 @@ static void test_sizes(void **state)
         char text[64];
 
         snprintf(text, sizeof(text), "[State]\nReserve=%s\n", sizes[i].text);
-        put("lockboxd.conf", text);
+        directory_write(directory, "lockboxd.conf", text);
         load(&c);
         assert_int_equal(c.reserve, sizes[i].bytes);
     }
@@ -130,7 +118,7 @@ static void test_unaccounted(void **state)
     for (size_t i = 0; i < LB_ELEMENTS(values); i++) {
         LB_CLEANUP(lb_config_clear) struct lb_config c = { 0 };
 
-        put("lockboxd.conf", values[i].text);
+        directory_write(directory, "lockboxd.conf", values[i].text);
         load(&c);
         assert_int_equal(c.kill_unaccounted, values[i].kill);
     }
@@ -142,11 +130,11 @@ static void test_drop_ins(void **state)
     LB_CLEANUP(lb_config_clear) struct lb_config c = { 0 };
 
     (void)state;
-    put("lockboxd.conf", "[Host]\nName=main\n[Limits]\nWaiters=1\n");
-    put("lockboxd.conf.d/20-b.conf", "[Host]\nName=twenty\n");
-    put("lockboxd.conf.d/10-a.conf", "[Host]\nName=ten\n[Limits]\nPerUser=4\n");
-    put("lockboxd.conf.d/30-c.conf.bak", "[Host]\nName=thirty\n");
-    put("lockboxd.conf.d/.40.conf", "[Host]\nName=forty\n");
+    directory_write(directory, "lockboxd.conf", "[Host]\nName=main\n[Limits]\nWaiters=1\n");
+    directory_write(directory, "lockboxd.conf.d/20-b.conf", "[Host]\nName=twenty\n");
+    directory_write(directory, "lockboxd.conf.d/10-a.conf", "[Host]\nName=ten\n[Limits]\nPerUser=4\n");
+    directory_write(directory, "lockboxd.conf.d/30-c.conf.bak", "[Host]\nName=thirty\n");
+    directory_write(directory, "lockboxd.conf.d/.40.conf", "[Host]\nName=forty\n");
     load(&c);
     assert_string_equal(c.host, "twenty");
     assert_int_equal(c.limits.per_user, 4);
@@ -197,8 +185,8 @@ static void test_every_mistake_is_told(void **state)
     LB_FREE char *error = NULL, *first = NULL, *second = NULL;
 
     (void)state;
-    put("lockboxd.conf", "[Limits]\nWaiters=none\nPerUser=6\nConnections=0\n");
-    put("lockboxd.conf.d/10-a.conf", "[Limits]\nnonsense\n");
+    directory_write(directory, "lockboxd.conf", "[Limits]\nWaiters=none\nPerUser=6\nConnections=0\n");
+    directory_write(directory, "lockboxd.conf.d/10-a.conf", "[Limits]\nnonsense\n");
     assert_int_equal(lb_config_defaults(&c), 0);
     assert_int_equal(lb_config_load(path, &c, &error), -EINVAL);
     assert_true(asprintf(&first, "%s:2: ", path) > 0 && asprintf(&second, "%s/10-a.conf:2: ", drop_ins) > 0);

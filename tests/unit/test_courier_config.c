@@ -37,21 +37,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void put(const char *name, const char *text)
-{
-    char file[200];
-    FILE *f;
-
-    snprintf(file, sizeof(file), "%s/%s", directory, name);
-    f = fopen(file, "we");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
 static int load(const char *text, struct lb_courier_config *c, char **ret_error)
 {
-    put("courier.conf", text);
+    directory_write(directory, "courier.conf", text);
     return lb_courier_config_load(path, c, ret_error);
 }
 
@@ -133,9 +121,10 @@ static void test_drop_ins(void **state)
     char *error = NULL;
 
     (void)state;
-    put("courier.conf.d/10.conf", "[Webhook siem]\nEvents=denied\n[Webhook more]\nURL=https://more.example/\n");
-    put("courier.conf.d/20.conf", "[Webhook siem]\nURL=https://other.example/\n");
-    put("courier.conf.d/30.txt", "nonsense");
+    directory_write(directory, "courier.conf.d/10.conf",
+                    "[Webhook siem]\nEvents=denied\n[Webhook more]\nURL=https://more.example/\n");
+    directory_write(directory, "courier.conf.d/20.conf", "[Webhook siem]\nURL=https://other.example/\n");
+    directory_write(directory, "courier.conf.d/30.txt", "nonsense");
     assert_int_equal(load("[Webhook siem]\nURL=https://siem.example/\nEvents=approved\n", &c, &error), 0);
     assert_int_equal(c.webhooks.n, 2);
     assert_string_equal(lb_courier_config_webhook(&c, "siem")->url, "https://other.example/");
@@ -214,12 +203,12 @@ static void test_template(void **state)
     assert_string_equal(error, wanted);
     free(LB_TAKE(error));
     free(LB_TAKE(wanted));
-    put("t", "{\n\"x\": \"{mesage}\"}\n");
+    directory_write(directory, "t", "{\n\"x\": \"{mesage}\"}\n");
     assert_int_equal(load(text, &c, &error), -EINVAL);
     assert_true(asprintf(&wanted, "%s/t:2: there is no placeholder {mesage} (did you mean {message}?)\n", directory) > 0);
     assert_string_equal(error, wanted);
     free(LB_TAKE(error));
-    put("t", "{\"x\": \"{message}\"}\n");
+    directory_write(directory, "t", "{\"x\": \"{message}\"}\n");
     assert_int_equal(load(text, &c, &error), 0);
     assert_string_equal(lb_courier_config_webhook(&c, "x")->text, "{\"x\": \"{message}\"}\n");
 }
@@ -253,7 +242,7 @@ static void assert_secret(mode_t mode, const char *text, int wanted, const char 
     LB_FREE char *file = NULL, *secret = NULL, *error = NULL;
 
     assert_true(asprintf(&file, "%s/secret", directory) > 0);
-    put("secret", text);
+    directory_write(directory, "secret", text);
     assert_int_equal(chmod(file, mode), 0);
     assert_int_equal(lb_secret_read(file, &secret, &error), wanted);
     if (wanted == 0)
@@ -274,7 +263,7 @@ static void test_secrets(void **state)
     assert_secret(0644, "hush\n", -EACCES, "others can read this secret");
     assert_secret(0600, "\n", -EACCES, "is empty");
     setenv("CREDENTIALS_DIRECTORY", directory, 1);
-    put("credential", "hush");
+    directory_write(directory, "credential", "hush");
     snprintf(path, sizeof(path), "%s/credential", directory);
     assert_int_equal(chmod(path, 0400), 0);
     assert_int_equal(lb_secret_read("credential", &secret, &error), 0);

@@ -17,6 +17,7 @@
 #include "lockboxd/ctl/ctl.h"
 #include "lockboxd/qr.h"
 #include "policy/deadline.h"
+#include "tests/unit/directory.h"
 
 #define NOW (INT64_C(1714752000) * LB_USEC_PER_SEC) /* 2024-05-03 16:00 UTC */
 #define CALLS_MAX 8
@@ -335,15 +336,6 @@ static void test_statement_as_code(void **state)
            "lockboxctl: --qr: a QR code is for a terminal\n");
 }
 
-static void write_file(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    assert_int_equal(fclose(f), 0);
-}
-
 /* The signature stands behind the text, in a file beside it, or in one that is named. */
 static void test_submit(void **state)
 {
@@ -359,13 +351,13 @@ static void test_submit(void **state)
     close(mkstemp(both));
     close(mkstemp(text));
     snprintf(beside, sizeof(beside), "%s.sig", text);
-    write_file(both, "text\n-----BEGIN SSH SIGNATURE-----\nAAAA\n");
-    write_file(text, "text\n");
+    write_text(both, "text\n-----BEGIN SSH SIGNATURE-----\nAAAA\n");
+    write_text(text, "text\n");
     expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\"}}"), "submit", both), LB_EXIT_DONE, asked,
            "The decision about 7F3K-9QXM was taken.\n", "");
     assert_true(asprintf(&missing, "lockboxctl: %s cannot be read: No such file or directory\n", beside) > 0);
     expect(RUN(NO_REPLIES, "submit", text), LB_EXIT_FAILED, "", "", missing);
-    write_file(beside, armour);
+    write_text(beside, armour);
     expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\"}}"), "submit", text, beside), LB_EXIT_DONE, asked,
            "The decision about 7F3K-9QXM was taken.\n", "");
     expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\",\"message\":\"shorter\",\"request\":{\"id\":\"7F3K-9QXM\","
@@ -373,10 +365,10 @@ static void test_submit(void **state)
                        "\"approvals\":[{\"decision\":\"deny\"}]}}}"), "submit", text), LB_EXIT_DONE, asked,
            "Denied 7F3K-9QXM: alice on eng@box.\n", "lockboxctl: shorter\n");
     /* in one line, as a prompt takes it */
-    write_file(both, "text\nU1NIU0lHAAAA\r\n");
+    write_text(both, "text\nU1NIU0lHAAAA\r\n");
     expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\"}}"), "submit", both), LB_EXIT_DONE, line,
            "The decision about 7F3K-9QXM was taken.\n", "");
-    write_file(beside, "U1NIU0lHAAAA");
+    write_text(beside, "U1NIU0lHAAAA");
     expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\"}}"), "submit", text), LB_EXIT_DONE, line,
            "The decision about 7F3K-9QXM was taken.\n", "");
     unlink(both);

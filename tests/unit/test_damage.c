@@ -4,7 +4,6 @@
  * is found as it was: then it may say that the trail is whole. (test_audit.c changes rows and asks for exact words.)
  */
 #include <fcntl.h>
-#include <getopt.h>
 #include <setjmp.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -15,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "lockboxd/ctl/ctl.h"
 #include "lockboxd/store.h"
 #include "tests/unit/directory.h"
+#include "tests/unit/run_ctl.h"
 #include "tests/unit/sample_log.h"
 
 #define LIVES 12
@@ -80,20 +79,10 @@ static char *dump(void)
 static bool is_whole(void)
 {
     const char *argv[] = { "lockboxctl", "audit", "verify", "--known", known, directory, NULL };
-    char *out = NULL, *err = NULL;
-    size_t out_n, err_n;
-    struct lb_ctl ctl = { .now = lb_ctl_now(), .options[LB_OPTION_SOCKET] = path };
-    int r;
+    LB_FREE char *out = NULL, *err = NULL;
+    int r = run_ctl(argv, path, &out, &err);
 
-    ctl.out.out = open_memstream(&out, &out_n);
-    ctl.err.out = open_memstream(&err, &err_n);
-    optind = 0;
-    r = lb_ctl_run(&ctl, (int)LB_ELEMENTS(argv) - 1, (char **)argv);
-    fclose(ctl.out.out);
-    fclose(ctl.err.out);
-    assert_true(r == LB_EXIT_DONE || (r == LB_EXIT_FAILED && err_n > 0));
-    free(out);
-    free(err);
+    assert_true(r == LB_EXIT_DONE || (r == LB_EXIT_FAILED && *err));
     return r == LB_EXIT_DONE;
 }
 

@@ -5,18 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <systemd/sd-id128.h>
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -34,6 +30,7 @@
 #include "tests/unit/bad_disk.h"
 #include "tests/unit/directory.h"
 #include "tests/unit/fake_pid1.h"
+#include "tests/unit/quiet_journal.h"
 #include "tests/unit/samples.h"
 
 #define AUDIT_UNSET INT64_C(4294967295) /* never swept: no process of this machine is of such a session */
@@ -65,13 +62,6 @@ int sd_id128_get_boot(sd_id128_t *ret)
     return 0;
 }
 
-/* The journal of the machine that the test runs on is none of its business. */
-int sd_journal_sendv(const struct iovec *items, int n)
-{
-    (void)items, (void)n;
-    return 0;
-}
-
 static char directory[64], state_directory[96], policy_directory[96], approvers_path[96];
 static const char *policies[] = { policy_directory, NULL };
 
@@ -83,14 +73,7 @@ struct fixture {
 
 static void put_policy(const char *text)
 {
-    char path[128];
-    FILE *f;
-
-    snprintf(path, sizeof(path), "%s/10-all.policy", policy_directory);
-    f = fopen(path, "we");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
+    directory_write(policy_directory, "10-all.policy", text);
 }
 
 static void go_up(struct fixture *f)
@@ -106,24 +89,12 @@ static void go_up(struct fixture *f)
     assert_int_equal(lb_gate_start(f->gate), 0);
 }
 
-/* The journal's thread ends in its own time; until then it may read the database, and a child that is forked inherits
- * locks that nobody gives back. */
-static void await_one_thread(void)
-{
-    struct stat st;
-
-    do {
-        sched_yield();
-        assert_int_equal(stat("/proc/self/task", &st), 0);
-    } while (st.st_nlink > 3); /* ".", ".." and a link for each thread */
-}
-
 /* As if by kill -9: nothing is said, nothing is flushed. */
 static void go_down(struct fixture *f)
 {
     f->gate = lb_gate_free(f->gate);
     fake_pid1_clear();
-    await_one_thread();
+    quiet_journal_await();
     f->event = sd_event_unref(f->event);
 }
 

@@ -44,7 +44,6 @@ static char *below(const char *path)
 static void put(const char *path, const char *text)
 {
     char whole[512];
-    FILE *f;
 
     snprintf(whole, sizeof(whole), "%s/%s", root, path);
     for (size_t i = strlen(root) + 1; whole[i]; i++)
@@ -53,10 +52,7 @@ static void put(const char *path, const char *text)
             mkdir(whole, 0755);
             whole[i] = '/';
         }
-    f = fopen(whole, "we");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
+    write_text(whole, text);
 }
 
 static void put_mode(const char *path, mode_t mode)

@@ -2,18 +2,12 @@
 /* Checkpoints as the daemon makes them, with the real ssh-keygen: when, of what, and what is done where it cannot. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <setjmp.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
-#include <sys/wait.h>
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -22,7 +16,8 @@
 #include "lockboxd/notary.h"
 #include "lockboxd/signer.h"
 #include "policy/checkpoint.h"
-#include "tests/unit/directory.h"
+#include "tests/unit/keygen.h"
+#include "tests/unit/quiet_journal.h"
 #include "tests/unit/samples.h"
 
 #define DAY (24 * HOUR)
@@ -41,12 +36,6 @@ int clock_gettime(clockid_t id, struct timespec *ts)
         *ts = (struct timespec){ usec / LB_USEC_PER_SEC, usec % LB_USEC_PER_SEC * 1000 };
     }
     return r;
-}
-
-int sd_journal_sendv(const struct iovec *items, int n)
-{
-    (void)items, (void)n;
-    return 0;
 }
 
 static char directory[64], state_directory[96], signers_path[96], key_path[128];
@@ -71,17 +60,12 @@ static void go_up(struct fixture *f)
     assert_int_equal(lb_notary_new(f->gate, &f->notary), 0);
 }
 
-/* As if by kill -9. The journal's thread ends in its own time. */
+/* As if by kill -9. */
 static void go_down(struct fixture *f)
 {
-    struct stat st;
-
     f->notary = lb_notary_free(f->notary);
     f->gate = lb_gate_free(f->gate);
-    do {
-        sched_yield();
-        assert_int_equal(stat("/proc/self/task", &st), 0);
-    } while (st.st_nlink > 3);
+    quiet_journal_await();
     f->event = sd_event_unref(f->event);
 }
 
@@ -202,17 +186,15 @@ static void on_verified(void *userdata, const char *key, const char *problem)
 static void assert_good(struct fixture *f, const struct lb_event *e)
 {
     LB_CLEANUP(lb_checkpoint_clear) struct lb_checkpoint c = { 0 };
-    LB_FREE char *path = NULL, *error = NULL, *key = NULL;
+    LB_FREE char *path = NULL, *line = NULL, *error = NULL, *key = NULL;
     struct lb_signer *signer = NULL;
-    FILE *file;
 
     assert_int_equal(lb_checkpoint_parse(e->statement, &c), 0);
     assert_int_equal(c.events, e->count);
     assert_true(c.events < e->seq);
     assert_true(asprintf(&path, "%s/signers", directory) > 0);
-    file = fopen(path, "w");
-    fprintf(file, "appliance namespaces=\"lockbox-checkpoint\" %s\n", lb_notary_key(f->notary));
-    fclose(file);
+    assert_true(asprintf(&line, "appliance namespaces=\"lockbox-checkpoint\" %s\n", lb_notary_key(f->notary)) > 0);
+    write_text(path, line);
     assert_int_equal(lb_signer_new(f->event, &(struct lb_signer_call){ path, LB_CHECKPOINT_NAMESPACE, "appliance",
                                    e->statement, e->signature }, on_verified, &key, &signer, &error), 0);
     AWAIT(f, key);
@@ -435,12 +417,8 @@ static void test_after_a_start(void **state)
 
 static void write_key(const char *bytes)
 {
-    FILE *file;
-
     unlink(key_path);
-    file = fopen(key_path, "w");
-    fputs(bytes, file);
-    fclose(file);
+    write_text(key_path, bytes);
     chmod(key_path, 0600);
 }
 
@@ -490,57 +468,22 @@ static void test_unsaved(void **state)
 
 /* --- countersigned ------------------------------------------------------------------------------------------------ */
 
-extern char **environ;
-
-static void run(const char *first, ...)
-{
-    char *argv[16] = { (char *)first };
-    size_t n = 1;
-    int status;
-    pid_t pid;
-    va_list args;
-
-    va_start(args, first);
-    while (n < LB_ELEMENTS(argv) && (argv[n] = va_arg(args, char *)))
-        n++;
-    va_end(args);
-    assert_int_equal(posix_spawnp(&pid, first, NULL, NULL, argv, environ), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
-
 /* bob's key, and his signature over the text. */
 static char *sign(const char *text, const char *namespace)
 {
-    char key[128], path[128], signature[160];
-    char *bytes = calloc(1, 4096);
-    FILE *file;
+    char key[128], path[128];
 
     snprintf(key, sizeof(key), "%s/bob", directory);
     snprintf(path, sizeof(path), "%s/text", directory);
-    snprintf(signature, sizeof(signature), "%s.sig", path);
     if (access(key, F_OK) < 0) {
-        char line[512] = "bob ", public[160];
+        LB_FREE char *public = make_key(key, "ed25519"), *line = NULL;
 
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key, NULL);
-        snprintf(public, sizeof(public), "%s.pub", key);
-        file = fopen(public, "r");
-        assert_true(fread(line + 4, 1, sizeof(line) - 5, file) > 0);
-        fclose(file);
-        file = fopen(signers_path, "w");
-        fputs(line, file);
-        fclose(file);
+        assert_true(asprintf(&line, "bob %s", public) > 0);
+        write_text(signers_path, line);
         chmod(signers_path, 0644);
     }
-    file = fopen(path, "w");
-    fputs(text, file);
-    fclose(file);
-    unlink(signature);
-    run("ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", key, path, NULL);
-    file = fopen(signature, "r");
-    assert_true(fread(bytes, 1, 4095, file) > 0);
-    fclose(file);
-    return bytes;
+    write_text(path, text);
+    return sign_file(key, namespace, path);
 }
 
 struct taken {

@@ -5,25 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
 
 #include <cmocka.h>
 
 #include "lockboxd/clock.h"
 #include "lockboxd/paste.h"
 #include "lockboxd/proc.h"
-#include "tests/unit/directory.h"
 #include "tests/unit/keygen.h"
+#include "tests/unit/quiet_journal.h"
 #include "tests/unit/samples.h"
-
-/* The journal of the machine that the test runs on is none of its business. */
-int sd_journal_sendv(const struct iovec *items, int n)
-{
-    (void)items, (void)n;
-    return 0;
-}
 
 static char directory[64], state_directory[96], policy_directory[96], approvers_path[96], signers_path[96];
 static const char *policies[] = { policy_directory, NULL };
@@ -54,13 +44,11 @@ static void write_inside(const char *name, const char *text)
     assert_int_equal(chmod(path, 0644), 0);
 }
 
-static char *make_key(const char *name)
+static char *new_key(const char *name)
 {
-    LB_FREE char *path = inside(name), *public = NULL;
+    LB_FREE char *path = inside(name);
 
-    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", path, NULL);
-    assert_true(asprintf(&public, "%s.pub", path) > 0);
-    return read_text(public);
+    return make_key(path, "ed25519");
 }
 
 static struct lb_live *ask(struct fixture *f, int kind, const char *id)
@@ -95,8 +83,8 @@ static int set_up(void **state)
     assert_int_equal(mkdir(state_directory, 0700) | mkdir(policy_directory, 0700), 0);
     write_inside("policy.d/10.policy", "[Rule]\nAction=require-approval\n[Approval]\nCustomer=bob carol\nInternal=dm\n");
     write_inside("approvers.conf", "[bob]\nGroups=board\n[carol]\nGroups=board\n[dm]\nGroups=duty\n");
-    bob = make_key("bob");
-    carol = make_key("carol");
+    bob = new_key("bob");
+    carol = new_key("carol");
     assert_true(asprintf(&lines, "bob %sc* %s", bob, carol) > 0);
     write_inside("allowed_signers", lines);
     assert_int_equal(sd_event_new(&f->event), 0);
@@ -203,16 +191,13 @@ static void test_code(void **state)
 /* The text among what is shown for this line, signed; in one line, owned. */
 static char *sign(struct fixture *f, const char *line, const char *key)
 {
-    LB_FREE char *shown = show(f, line, 0), *path = inside("text"), *private = inside(key), *made = inside("text.sig");
-    LB_FREE char *armoured = NULL;
+    LB_FREE char *shown = show(f, line, 0), *path = inside("text"), *private = inside(key), *armoured = NULL;
     char *begin = strstr(shown, "Lockbox consent"), *one = calloc(1, 1024);
 
     assert_non_null(begin);
     strstr(begin, "\n\n")[1] = '\0';
     write_text(path, begin);
-    unlink(made);
-    run("ssh-keygen", "-q", "-Y", "sign", "-n", "lockbox-consent", "-f", private, path, NULL);
-    armoured = read_text(made);
+    armoured = sign_file(private, "lockbox-consent", path);
     for (char *at = strchr(armoured, '\n') + 1; *at != '-'; at = strchr(at, '\n') + 1)
         strncat(one, at, strcspn(at, "\n"));
     return one;
@@ -268,7 +253,7 @@ static void assert_refused(struct fixture *f, const char *before, const char *si
 static void test_refused(void **state)
 {
     struct fixture *f = *state;
-    LB_FREE char *bob = sign(f, "!sign bob", "bob"), *shorter = sign(f, "!sign bob 2h", "bob"), *stranger = make_key("x");
+    LB_FREE char *bob = sign(f, "!sign bob", "bob"), *shorter = sign(f, "!sign bob 2h", "bob"), *stranger = new_key("x");
 
     free(LB_TAKE(stranger));
     stranger = sign(f, "!sign bob", "x");

@@ -2,7 +2,6 @@
 /* Which files of the policy directories count, in which order, and which mistakes refuse the whole set. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +13,7 @@
 
 #include "lockboxd/policy_files.h"
 #include "policy/base.h"
+#include "tests/unit/directory.h"
 
 #define RULE "[Rule]\nAction=permit\nDescription="
 
@@ -34,16 +34,11 @@ static int set_up(void **state)
     return mkdir(usr, 0700) || mkdir(run, 0700) || mkdir(etc, 0700);
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     (void)state;
-    return nftw(root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    directory_remove(root);
+    return 0;
 }
 
 static const char *path_of(const char *directory, const char *name)
@@ -52,15 +47,6 @@ static const char *path_of(const char *directory, const char *name)
 
     snprintf(path, sizeof(path), "%s/%s", directory, name);
     return path;
-}
-
-static void put(const char *directory, const char *name, const char *text)
-{
-    FILE *file = fopen(path_of(directory, name), "w");
-
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
 }
 
 /* The descriptions of the rules that were read, in order. */
@@ -94,47 +80,47 @@ static void expect_refusal(const char *part)
 static void test_name_order_across_directories(void **state)
 {
     (void)state;
-    put(etc, "20-b.policy", RULE "b");
-    put(usr, "30-c.policy", RULE "c");
-    put(run, "10-a.policy", RULE "a");
-    put(etc, "9-d.policy", RULE "d"); /* bytes, not numbers */
+    directory_write(etc, "20-b.policy", RULE "b");
+    directory_write(usr, "30-c.policy", RULE "c");
+    directory_write(run, "10-a.policy", RULE "a");
+    directory_write(etc, "9-d.policy", RULE "d"); /* bytes, not numbers */
     expect("a b c d");
 }
 
 static void test_later_directory_replaces(void **state)
 {
     (void)state;
-    put(usr, "10.policy", RULE "usr");
-    put(usr, "20.policy", RULE "kept");
-    put(run, "10.policy", RULE "run");
+    directory_write(usr, "10.policy", RULE "usr");
+    directory_write(usr, "20.policy", RULE "kept");
+    directory_write(run, "10.policy", RULE "run");
     expect("run kept");
-    put(etc, "10.policy", RULE "etc");
+    directory_write(etc, "10.policy", RULE "etc");
     expect("etc kept");
 }
 
 static void test_masks(void **state)
 {
     (void)state;
-    put(usr, "10.policy", RULE "ten");
-    put(usr, "20.policy", RULE "twenty");
-    put(usr, "30.policy", RULE "thirty");
+    directory_write(usr, "10.policy", RULE "ten");
+    directory_write(usr, "20.policy", RULE "twenty");
+    directory_write(usr, "30.policy", RULE "thirty");
     assert_int_equal(symlink("/dev/null", path_of(etc, "10.policy")), 0);
-    put(etc, "20.policy", "");
+    directory_write(etc, "20.policy", "");
     expect("thirty");
     /* A mask in the middle does not reach beyond the directory after it. */
-    put(run, "30.policy", "");
-    put(etc, "30.policy", RULE "again");
+    directory_write(run, "30.policy", "");
+    directory_write(etc, "30.policy", RULE "again");
     expect("again");
 }
 
 static void test_other_names_are_not_read(void **state)
 {
     (void)state;
-    put(etc, "10.policy.bak", "nonsense");
-    put(etc, ".10.policy", "nonsense");
-    put(etc, ".policy", "nonsense");
-    put(etc, "policy", "nonsense");
-    put(etc, "10.policy~", "nonsense");
+    directory_write(etc, "10.policy.bak", "nonsense");
+    directory_write(etc, ".10.policy", "nonsense");
+    directory_write(etc, ".policy", "nonsense");
+    directory_write(etc, "policy", "nonsense");
+    directory_write(etc, "10.policy~", "nonsense");
     expect("");
 }
 
@@ -153,13 +139,13 @@ static void test_missing_directory_is_empty(void **state)
 static void test_mistake_refuses_the_set(void **state)
 {
     (void)state;
-    put(etc, "10.policy", RULE "good");
-    put(etc, "20.policy", "[Rule]\nAction=permitt\n");
+    directory_write(etc, "10.policy", RULE "good");
+    directory_write(etc, "20.policy", "[Rule]\nAction=permitt\n");
     expect_refusal("etc/20.policy:2: ");
     /* A mistake in a file that is replaced is none. */
-    put(usr, "30.policy", "nonsense");
-    put(etc, "20.policy", RULE "also");
-    put(etc, "30.policy", RULE "good");
+    directory_write(usr, "30.policy", "nonsense");
+    directory_write(etc, "20.policy", RULE "also");
+    directory_write(etc, "30.policy", RULE "good");
     expect("good also good");
 }
 
@@ -168,7 +154,7 @@ static void test_nul_in_the_middle_is_seen(void **state)
     FILE *file = NULL;
 
     (void)state;
-    put(etc, "10.policy", RULE "good\n");
+    directory_write(etc, "10.policy", RULE "good\n");
     file = fopen(path_of(etc, "10.policy"), "a");
     assert_non_null(file);
     assert_int_equal(fwrite("\0[Match]\nAccount=x\n", 1, 19, file), 19);
@@ -179,7 +165,7 @@ static void test_nul_in_the_middle_is_seen(void **state)
 static void test_what_cannot_be_read_refuses_the_set(void **state)
 {
     (void)state;
-    put(etc, "20.policy", RULE "good");
+    directory_write(etc, "20.policy", RULE "good");
     assert_int_equal(symlink("nowhere", path_of(etc, "10.policy")), 0);
     expect_refusal("etc/10.policy: cannot be read: No such file or directory");
     assert_int_equal(unlink(path_of(etc, "10.policy")), 0);
@@ -192,7 +178,7 @@ static void test_what_cannot_be_read_refuses_the_set(void **state)
     assert_int_equal(symlink("/dev/zero", path_of(etc, "10.policy")), 0);
     expect_refusal("etc/10.policy: is not a regular file");
     assert_int_equal(unlink(path_of(etc, "10.policy")), 0);
-    put(etc, "10.policy", "x");
+    directory_write(etc, "10.policy", "x");
     assert_int_equal(truncate(path_of(etc, "10.policy"), 2 * 1024 * 1024), 0);
     expect_refusal("etc/10.policy: is larger than 1 MiB");
     assert_int_equal(unlink(path_of(etc, "10.policy")), 0);
@@ -202,9 +188,9 @@ static void test_what_cannot_be_read_refuses_the_set(void **state)
 static void test_unreadable_directory_refuses_the_set(void **state)
 {
     (void)state;
-    put(root, "run.policy", RULE "x");
+    directory_write(root, "run.policy", RULE "x");
     assert_int_equal(rmdir(run), 0);
-    put(root, "run", "not a directory");
+    directory_write(root, "run", "not a directory");
     expect_refusal("run: cannot be read: Not a directory");
 }
 
@@ -216,8 +202,8 @@ static void test_named_files(void **state)
     LB_FREE char *error = NULL;
 
     (void)state;
-    put(etc, "20.policy", RULE "twenty");
-    put(etc, "any name", RULE "any");
+    directory_write(etc, "20.policy", RULE "twenty");
+    directory_write(etc, "any name", RULE "any");
     strcpy(first, path_of(etc, "20.policy"));
     strcpy(second, path_of(etc, "any name"));
     assert_int_equal(lb_policy_files_load_named(paths, &set, &error), 0);

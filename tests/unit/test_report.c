@@ -33,7 +33,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static int read_text(const char *text, struct lb_event *ret)
+static int read_report(const char *text, struct lb_event *ret)
 {
     FILE *f = fopen(path, "we");
 
@@ -51,14 +51,14 @@ static void test_a_report(void **state)
     LB_FREE char *kinds = NULL;
 
     (void)state;
-    assert_int_equal(read_text("{\"count\":9,\"changes\":[" CHANGE("cron", "/etc/a") "," CHANGE("cron", "/etc/b") ","
+    assert_int_equal(read_report("{\"count\":9,\"changes\":[" CHANGE("cron", "/etc/a") "," CHANGE("cron", "/etc/b") ","
                                CHANGE("unit", "") "]}\n", &e), 0);
     assert_int_equal(e.count, 9);
     assert_int_equal(e.changes.n, 3);
     assert_string_equal(((struct lb_change *)e.changes.items)[1].name, "/etc/b");
     kinds = lb_report_kinds(&e.changes);
     assert_string_equal(kinds, "cron, unit");
-    assert_int_equal(read_text("{\"count\":0,\"changes\":[]}", &none), 0);
+    assert_int_equal(read_report("{\"count\":0,\"changes\":[]}", &none), 0);
     assert_int_equal(none.count, 0);
     assert_null(lb_report_kinds(&none.changes));
 }
@@ -83,7 +83,7 @@ static void test_what_is_none(void **state)
     for (size_t i = 0; i < LB_ELEMENTS(wrong); i++) {
         struct lb_event e = { .count = 77 };
 
-        assert_int_equal(read_text(wrong[i], &e), -EBADMSG);
+        assert_int_equal(read_report(wrong[i], &e), -EBADMSG);
         assert_int_equal(e.count, 77);
         assert_int_equal(e.changes.n, 0);
     }
@@ -97,7 +97,7 @@ static void test_too_long(void **state)
     (void)state;
     strcpy(text, "{\"count\":0,\"changes\":[]}");
     memset(text + strlen(text), ' ', 100000);
-    assert_int_equal(read_text(text, &e), -EBADMSG);
+    assert_int_equal(read_report(text, &e), -EBADMSG);
 }
 
 /* Nothing that hangs, nothing somewhere else. */

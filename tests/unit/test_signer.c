@@ -19,7 +19,6 @@
 #include "lockboxd/signers.h"
 #include "policy/base.h"
 #include "policy/deadline.h"
-#include "tests/unit/directory.h"
 #include "tests/unit/keygen.h"
 
 #define TEXT "Lockbox consent, version 1\nDecision: approve\n"
@@ -68,25 +67,14 @@ static int setup(void **state)
     snprintf(f->text, sizeof(f->text), "%s/text", f->directory);
     write_text(f->text, TEXT);
     for (int i = 0; i < 2; i++) {
-        LB_FREE char *path = path_of(f, i ? "one" : "zero"), *public = path_of(f, i ? "one.pub" : "zero.pub");
+        LB_FREE char *path = path_of(f, i ? "one" : "zero");
 
-        run("ssh-keygen", "-q", "-t", i ? "ecdsa" : "ed25519", "-N", "", "-C", "", "-f", path, NULL);
-        f->public[i] = read_text(public);
+        f->public[i] = make_key(path, i ? "ecdsa" : "ed25519");
     }
     assert_true(sd_event_new(&f->event) >= 0);
     f->principal = "bob";
     *state = f;
     return 0;
-}
-
-/* One more key, of a kind that ssh-keygen makes; its public half, owned. */
-static char *make_key(const struct fixture *f, const char *name, const char *kind)
-{
-    LB_FREE char *path = path_of(f, name), *public = NULL;
-
-    run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", path, NULL);
-    assert_true(asprintf(&public, "%s.pub", path) > 0);
-    return read_text(public);
 }
 
 static int teardown(void **state)
@@ -105,11 +93,9 @@ static int teardown(void **state)
 
 static char *sign(const struct fixture *f, const char *key, const char *namespace)
 {
-    LB_FREE char *path = path_of(f, key), *signature = path_of(f, "text.sig");
+    LB_FREE char *path = path_of(f, key);
 
-    unlink(signature);
-    run("ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", path, f->text, NULL);
-    return read_text(signature);
+    return sign_file(path, namespace, f->text);
 }
 
 static void trust(const struct fixture *f, const char *principal, int key)
@@ -191,7 +177,7 @@ static void test_kinds(void **state)
     struct fixture *f = *state;
 
     for (size_t i = 0; i < LB_ELEMENTS(kinds); i++) {
-        LB_FREE char *public = make_key(f, kinds[i].kind, kinds[i].kind), *signature = NULL;
+        LB_FREE char *path = path_of(f, kinds[i].kind), *public = make_key(path, kinds[i].kind), *signature = NULL;
         size_t length = 0;
 
         signature = sign(f, kinds[i].kind, "lockbox-consent");
@@ -210,11 +196,10 @@ static void test_certificate(void **state)
 {
     struct fixture *f = *state;
     LB_FREE char *authority = path_of(f, "one"), *public = path_of(f, "zero.pub"), *path = path_of(f, "zero-cert.pub");
-    LB_FREE char *text = path_of(f, "text.sig"), *signature = NULL;
+    LB_FREE char *signature = NULL;
 
-    run("ssh-keygen", "-q", "-s", authority, "-I", "id", "-n", "bob", "-V", "-1h:+1h", public, NULL);
-    run("ssh-keygen", "-q", "-Y", "sign", "-n", "lockbox-consent", "-f", path, f->text, NULL);
-    signature = read_text(text);
+    spawn("ssh-keygen", "-q", "-s", authority, "-I", "id", "-n", "bob", "-V", "-1h:+1h", public, NULL);
+    signature = sign_file(path, "lockbox-consent", f->text);
     trust_line(f, "bob,carol cert-authority", f->public[1]);
     assert_string_equal(verify(f, TEXT, signature), "");
     assert_int_equal(strncmp(f->key, "ED25519-CERT SHA256:", 20), 0);
@@ -366,7 +351,7 @@ static void test_revoked(void **state)
     LB_FREE char *signature = sign(f, "zero", "lockbox-consent"), *public = path_of(f, "zero.pub");
 
     trust(f, "bob", 0);
-    run("ssh-keygen", "-q", "-k", "-f", f->revoked, public, NULL);
+    spawn("ssh-keygen", "-q", "-k", "-f", f->revoked, public, NULL);
     assert_has(verify(f, TEXT, signature), "revoked");
     write_text(f->revoked, f->public[0]);
     assert_has(verify(f, TEXT, signature), "revoked");
