@@ -572,6 +572,30 @@ static void test_lists(void **state)
            "7F3K-9QXM  Action needed      alice              eng                      4h more    by today 20:00\n", "");
 }
 
+/* A list that is cut says so, and how to see the rest: a program on standard error. */
+static void test_lists_are_cut(void **state)
+{
+    static const char more[] = "{\"parameters\":{\"more\":true,\"requests\":[" PENDING "]}}";
+    static const char words[] = "These are the newest 1; for older ones add: --until '2024-05-03 15:50:01'\n";
+    RESULT text = RUN(REPLIES(more), "list", "--all"), json = RUN(REPLIES(more), "list", "--json");
+
+    (void)state;
+    assert_non_null(strstr(text.out, words));
+    assert_string_equal(text.err, "");
+    assert_null(strstr(json.out, words));
+    assert_non_null(strstr(json.out, "\"more\":true"));
+    assert_string_equal(json.err, words);
+}
+
+static void test_lists_of_nothing(void **state)
+{
+    (void)state;
+    expect(RUN(REPLIES(LISTS("")), "list", "--ticket", "CASE-1"), LB_EXIT_DONE, "List {\"ticket\":\"CASE-1\"}\n",
+           "No such requests are open; with --recent those that were closed, too.\n", "");
+    expect(RUN(REPLIES(LISTS("")), "list", "--all"), LB_EXIT_DONE, "List {\"which\":\"all\"}\n", "No such requests.\n",
+           "");
+}
+
 /* --- scripts ------------------------------------------------------------------------------------------------------ */
 
 #define SCRIPT "#!/bin/sh\necho hi\n"
@@ -708,6 +732,8 @@ int main(void)
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_refusals_have_their_status),
         cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_lists_are_cut),
+        cmocka_unit_test(test_lists_of_nothing),
         cmocka_unit_test(test_run),
         cmocka_unit_test(test_run_shows_pieces),
         cmocka_unit_test(test_run_what_is_no_script),
