@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "lockboxd/ctl/ctl.h"
+#include "policy/ini.h"
 
 #define BIT(option) (UINT64_C(1) << LB_OPTION_##option)
 #define COMMON (BIT(HELP) | BIT(VERSION) | BIT(SOCKET))
@@ -77,6 +78,9 @@ static const char later_verbs[] = "watch play setup";
 
 /* --- help --------------------------------------------------------------------------------------------------------- */
 
+#define USAGE_WIDTH 24
+#define BELOW "\n                          " /* what follows begins in its column */
+
 static void print_help(const struct lb_ctl *ctl)
 {
     FILE *out = ctl->out.out;
@@ -92,7 +96,7 @@ static void print_help(const struct lb_ctl *ctl)
     for (size_t i = 0; i < LB_ELEMENTS(verbs); i++) {
         LB_FREE char *usage = NULL;
         if (asprintf(&usage, "%s%s%s", verbs[i].name, *verbs[i].args ? " " : "", verbs[i].args) >= 0)
-            fprintf(out, "  %-23s %s\n", usage, verbs[i].help);
+            fprintf(out, "  %-*s%s%s\n", USAGE_WIDTH, usage, strlen(usage) < USAGE_WIDTH ? "" : BELOW, verbs[i].help);
     }
     fputs("\nAn ID looks like 7F3K-9QXM; case and dash do not matter. It may be left out where only one request fits.\n"
           "A command's own options: lockboxctl COMMAND --help\n\n", out);
@@ -103,10 +107,20 @@ static void print_help(const struct lb_ctl *ctl)
 
 /* --- reading the command line ------------------------------------------------------------------------------------- */
 
+/* The verb of one word that was probably meant, or NULL. */
+static const char *nearest(const char *word)
+{
+    const char *names[LB_ELEMENTS(verbs) + 1] = { NULL };
+
+    for (size_t i = 0; i < LB_ELEMENTS(verbs); i++)
+        names[i] = verbs[i].name;
+    return lb_ini_suggest(word, names);
+}
+
 /* Matches one word or two, and takes them from the arguments. */
 static int read_verb(struct lb_ctl *ctl)
 {
-    const char *first = ctl->args[0], *second = first ? ctl->args[1] : NULL;
+    const char *first = ctl->args[0], *second = first ? ctl->args[1] : NULL, *near;
 
     for (size_t i = 0; i < LB_ELEMENTS(verbs) && first; i++) {
         const char *space = strchr(verbs[i].name, ' ');
@@ -128,8 +142,10 @@ static int read_verb(struct lb_ctl *ctl)
                            "see: lockboxctl --help");
     if (first && strcmp(first, "courier") == 0)
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "courier what? lockboxctl courier status, test, dead, retry");
-    return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s%sthe commands that there are: lockboxctl --help", first ? first : "",
-                       first ? " is no command; " : "");
+    near = first ? nearest(first) : NULL;
+    return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s%s%s%s%sthe commands that there are: lockboxctl --help", first ? first : "",
+                       first ? " is no command" : "", near ? " (did you mean " : "", near ? near : "",
+                       near ? "?); " : first ? "; " : "");
 }
 
 static int check_arguments(const struct lb_ctl *ctl)

@@ -471,13 +471,31 @@ static void test_approve_asks(void **state)
     RESULT no = run_asked("n\n", REPLIES(LISTS(PENDING), GIVES(LATER)), argv);
 
     (void)state;
-    assert_non_null(strstr(yes.out, "Engineer:    alice\nAccount:     eng@box\n"));
+    assert_non_null(strstr(yes.out, "Engineer:   alice\nAccount:    eng@box\n"));
     assert_non_null(strstr(yes.out, "\nApprove this for 30min, from tomorrow 09:00? [y/N] Approved 7F3K-9QXM"));
     assert_string_equal(yes.asked, "List {}\nApprove {\"for\":1800,\"from\":\"2024-05-04T09:00:00Z\","
                                    "\"id\":\"7F3K-9QXM\"}\n");
     assert_int_equal(no.status, LB_EXIT_FAILED);
     assert_string_equal(no.asked, "List {}\n");
     assert_string_equal(no.err, "lockboxctl: nothing was changed\n");
+}
+
+/* What is asked is what a yes would do, and nobody is asked where it would do nothing. */
+static void test_approve_asks_for_what_counts(void **state)
+{
+    static const char signs[] =
+        LISTS(REQUEST("pending", "approval", ALICE ",\"stage\":\"customer\",\"evidence\":\"signed\""));
+    RESULT more = run_asked("n\n", REPLIES(LISTS(PENDING)), ARGV("approve", "--for", "20h"));
+    RESULT unsigned_yes = run_asked("y\n", REPLIES(signs), ARGV("approve"));
+
+    (void)state;
+    assert_non_null(strstr(more.out, "\nApprove this for 4h? [y/N] "));
+    assert_null(strstr(more.out, "lockboxctl approve"));
+    assert_int_equal(unsigned_yes.status, LB_EXIT_NOT_PERMITTED);
+    assert_string_equal(unsigned_yes.out, "");
+    assert_string_equal(unsigned_yes.asked, "List {}\n");
+    assert_string_equal(unsigned_yes.err, "lockboxctl: only a signed approval counts for 7F3K-9QXM: lockboxctl approve "
+                                          "7F3K-9QXM --sign KEY\n");
 }
 
 static void test_extend_asks(void **state)
@@ -673,7 +691,9 @@ static void test_verbs_of_later_versions(void **state)
     expect(RUN(NO_REPLIES, "watch", "7F3K-9QXM"), LB_EXIT_USAGE, "", "",
            "lockboxctl: watch: not supported by this version\n");
     expect(RUN(NO_REPLIES, "grand"), LB_EXIT_USAGE, "", "",
-           "lockboxctl: grand is no command; the commands that there are: lockboxctl --help\n");
+           "lockboxctl: grand is no command (did you mean grant?); the commands that there are: lockboxctl --help\n");
+    expect(RUN(NO_REPLIES, "unlock"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: unlock is no command; the commands that there are: lockboxctl --help\n");
 }
 
 /* --- events ------------------------------------------------------------------------------------------------------- */
@@ -727,6 +747,7 @@ int main(void)
         cmocka_unit_test(test_extend),
         cmocka_unit_test(test_approve_more_time),
         cmocka_unit_test(test_approve_asks),
+        cmocka_unit_test(test_approve_asks_for_what_counts),
         cmocka_unit_test(test_extend_asks),
         cmocka_unit_test(test_words_while_waiting),
         cmocka_unit_test(test_json),
