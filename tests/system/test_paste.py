@@ -68,6 +68,15 @@ def test_at_an_ssh_prompt(everywhere):
     assert words(box, request) == []
 
 
+def test_only_at_a_prompt(paper):
+    """Where nothing can be pasted the offer is not made; a word that is mistyped names it at the prompt."""
+    assert OFFER not in paper.ctl("request", "--reason", "why", user="eng2").stderr
+    engineer = Engineer(paper)
+    request = engineer.request()
+    assert "back, !sign shows what to sign. Other words go to the approver." in say(engineer, "!sing")
+    assert words(paper, request) == []
+
+
 def test_at_a_console(everywhere):
     """The same in front of the machine; a code as well where the terminal shows UTF-8 and has room."""
     box = everywhere
