@@ -480,6 +480,19 @@ static void test_approve_asks(void **state)
     assert_string_equal(no.err, "lockboxctl: nothing was changed\n");
 }
 
+/* What to look at next is named. */
+static void test_refusals(void **state)
+{
+    static const char over[] = "{\"error\":\"org.lockbox.Access.NotPossible\",\"parameters\":{\"reason\":\"it is over\"}}";
+    static const char wrong[] = "{\"error\":\"org.lockbox.Access.InvalidParameter\",\"parameters\":{\"reason\":\"no\"}}";
+
+    (void)state;
+    expect(RUN(REPLIES(over), "approve", "7f3k9qxm"), LB_EXIT_FAILED, "Approve {\"id\":\"7F3K-9QXM\"}\n", "",
+           "lockboxctl: not possible any more: it is over; look with: lockboxctl show 7F3K-9QXM\n");
+    expect(RUN(REPLIES(wrong), "approve", "7f3k9qxm"), LB_EXIT_FAILED, "Approve {\"id\":\"7F3K-9QXM\"}\n", "",
+           "lockboxctl: refused: no; see: lockboxctl approve --help\n");
+}
+
 /* What is asked is what a yes would do, and nobody is asked where it would do nothing. */
 static void test_approve_asks_for_what_counts(void **state)
 {
@@ -692,6 +705,9 @@ static void test_verbs_of_later_versions(void **state)
            "lockboxctl: watch: not supported by this version\n");
     expect(RUN(NO_REPLIES, "grand"), LB_EXIT_USAGE, "", "",
            "lockboxctl: grand is no command (did you mean grant?); the commands that there are: lockboxctl --help\n");
+    expect(RUN(NO_REPLIES, "policy", "--help"), LB_EXIT_DONE, "",
+           "  policy check [FILE...]  is the policy without mistakes?\n"
+           "  policy explain          which rule decides a login, and why\n", "");
     expect(RUN(NO_REPLIES, "unlock"), LB_EXIT_USAGE, "", "",
            "lockboxctl: unlock is no command; the commands that there are: lockboxctl --help\n");
 }
@@ -747,6 +763,7 @@ int main(void)
         cmocka_unit_test(test_extend),
         cmocka_unit_test(test_approve_more_time),
         cmocka_unit_test(test_approve_asks),
+        cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_approve_asks_for_what_counts),
         cmocka_unit_test(test_extend_asks),
         cmocka_unit_test(test_words_while_waiting),
