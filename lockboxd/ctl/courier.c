@@ -138,6 +138,13 @@ static bool is_unused_mail(const json_t *status)
     return json_is_true(json_object_get(json_object_get(status, "channels"), "mail"));
 }
 
+/* The approval service and the store have lines of their own below; letters to them are told of where they do not arrive. */
+static bool is_part(const json_t *target)
+{
+    return strcmp(lb_ctl_string(target, "channel"), lb_ctl_string(target, "target")) == 0 &&
+           !lb_ctl_int(target, "waiting") && !lb_ctl_int(target, "dead");
+}
+
 static void print_status(const struct lb_ctl *ctl, const json_t *status)
 {
     static const char *const parts[] = { "remote", "export" };
@@ -161,7 +168,8 @@ static void print_status(const struct lb_ctl *ctl, const json_t *status)
         lb_terminal_write_lines(&ctl->out, "Refused:  ", "          ", mistakes);
     fputs(lb_terminal_colour(&ctl->out, LB_COLOUR_NONE), out);
     json_array_foreach (targets, i, target)
-        print_target(ctl, "          ", target);
+        if (!is_part(target))
+            print_target(ctl, "          ", target);
     if (is_unused_mail(status))
         fputs("          mail: idle, 0 sent\n", out);
     for (i = 0; i < LB_ELEMENTS(parts); i++)
