@@ -705,6 +705,8 @@ static void test_verbs_of_later_versions(void **state)
            "lockboxctl: watch: not supported by this version\n");
     expect(RUN(NO_REPLIES, "grand"), LB_EXIT_USAGE, "", "",
            "lockboxctl: grand is no command (did you mean grant?); the commands that there are: lockboxctl --help\n");
+    expect(RUN(NO_REPLIES, "--json", "list", "--sinse", "yesterday"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: the options that there are: lockboxctl list --help\n");
     expect(RUN(NO_REPLIES, "policy", "--help"), LB_EXIT_DONE, "",
            "  policy check [FILE...]  is the policy without mistakes?\n"
            "  policy explain          which rule decides a login, and why\n", "");
