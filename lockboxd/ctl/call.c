@@ -61,7 +61,7 @@ int lb_ctl_refused(const struct lb_ctl *ctl, const char *error, const json_t *pa
         { ".NoSuchRequest", LB_EXIT_NO_REQUEST, "there is no request that you may see called ", "id",
           "; those that there are: lockboxctl list --all" },
         { ".NotPermitted", LB_EXIT_NOT_PERMITTED, "not permitted: ", "reason", "" },
-        { ".NotPossible", LB_EXIT_FAILED, "not possible any more: ", "reason", "; look with: lockboxctl show ", ID },
+        { ".NotPossible", LB_EXIT_FAILED, "not possible now: ", "reason", "; look with: lockboxctl show ", ID },
         { "service.InvalidParameter", LB_EXIT_FAILED, "lockboxd does not take this for ", "parameter",
           "; see: lockboxctl ", VERB },
         { ".InvalidParameter", LB_EXIT_FAILED, "refused: ", "reason", "; see: lockboxctl ", VERB },

@@ -488,7 +488,7 @@ static void test_refusals(void **state)
 
     (void)state;
     expect(RUN(REPLIES(over), "approve", "7f3k9qxm"), LB_EXIT_FAILED, "Approve {\"id\":\"7F3K-9QXM\"}\n", "",
-           "lockboxctl: not possible any more: it is over; look with: lockboxctl show 7F3K-9QXM\n");
+           "lockboxctl: not possible now: it is over; look with: lockboxctl show 7F3K-9QXM\n");
     expect(RUN(REPLIES(wrong), "approve", "7f3k9qxm"), LB_EXIT_FAILED, "Approve {\"id\":\"7F3K-9QXM\"}\n", "",
            "lockboxctl: refused: no; see: lockboxctl approve --help\n");
 }
