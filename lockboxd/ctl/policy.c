@@ -122,7 +122,7 @@ static int read_proof(const struct lb_ctl *ctl, unsigned *ret)
 static void tell_not_gated(const struct lb_ctl *ctl, const char *account, gid_t gid)
 {
     if (lb_people_in_group(account, gid, GATED) == 0)
-        lb_ctl_fail(ctl, 0, "%s is not in the group " GATED ": it is not asked for approval, unless the PAM lines name it or "
+        lb_ctl_fail(ctl, 0, "%s is not in the group " GATED ": its logins wait for nobody, unless the PAM lines name it or "
                     "another group of it", account);
 }
 
