@@ -127,7 +127,8 @@ static int describe_previous(void *userdata, const char *id)
         return 0;
     d = r->approvals.n ? (const struct lb_approval *)r->approvals.items + r->approvals.n - 1 : NULL;
     if (!lb_state_is_open(r->state) && r->basis == LB_BASIS_APPROVAL && lb_attempt_is_for(p->attempt, r)) {
-        const char *by = r->state == LB_STATE_DENIED && d ? d->approver : r->state == LB_STATE_REVOKED ? r->end.by : NULL;
+        const char *by = r->state == LB_STATE_DENIED && d ? d->approver
+                         : r->state == LB_STATE_REVOKED ? r->end.by : NULL;
 
         if (asprintf(&p->text, "%s, %s%s%s", r->id, lb_state_names[r->state], by ? " by " : "", by ? by : "") < 0)
             p->text = NULL;

@@ -169,10 +169,13 @@ static void say_taken(struct lb_answer *a, const char *approver)
 static void say_refused(struct lb_live *live, int64_t seen, struct lb_answer *a, const struct lb_outcome *o,
                         const char *approver)
 {
+    const char *reason = o->reason ? o->reason : "out of memory";
     LB_FREE char *rest = NULL;
+    int n = approver ? asprintf(&rest, "%s\nThe text to sign: !sign %s. One for a shorter time: !sign %s 1h, and then "
+                                "%s 1h SIGNATURE", reason, approver, approver, approver)
+                     : asprintf(&rest, "%s", reason);
 
-    if (asprintf(&rest, "%s%s%s%s", o->reason ? o->reason : "out of memory", approver ? "\nThe text to sign: !sign " : "",
-                 approver ? approver : "", approver ? "; with a time behind it, put both before the signature" : "") < 0)
+    if (n < 0)
         rest = NULL;
     remark(live, seen, a, "The signature is not taken: ", rest ? rest : "out of memory");
 }

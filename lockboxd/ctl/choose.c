@@ -60,8 +60,8 @@ static int check_evidence(const struct lb_ctl *ctl, const json_t *request)
 
     if (!signs || ctl->options[LB_OPTION_SIGN] || !json_object_get(request, "evidence"))
         return LB_EXIT_DONE;
-    return lb_ctl_fail(ctl, LB_EXIT_NOT_PERMITTED, "only a signed approval counts for %s: lockboxctl approve %s --sign KEY",
-                       ctl->id, ctl->id);
+    return lb_ctl_fail(ctl, LB_EXIT_NOT_PERMITTED,
+                       "only a signed approval counts for %s: lockboxctl approve %s --sign KEY", ctl->id, ctl->id);
 }
 
 /* Shows who, where, why and how long; anything but a yes is a no. */

@@ -163,9 +163,9 @@ static int read_verb(struct lb_ctl *ctl)
     if (first && strcmp(first, "courier") == 0)
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "courier what? lockboxctl courier status, test, dead, retry");
     near = first ? nearest(first) : NULL;
-    return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s%s%s%s%sthe commands that there are: lockboxctl --help", first ? first : "",
-                       first ? " is no command" : "", near ? " (did you mean " : "", near ? near : "",
-                       near ? "?); " : first ? "; " : "");
+    return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s%s%s%s%sthe commands that there are: lockboxctl --help",
+                       first ? first : "", first ? " is no command" : "", near ? " (did you mean " : "",
+                       near ? near : "", near ? "?); " : first ? "; " : "");
 }
 
 static int check_arguments(const struct lb_ctl *ctl)
@@ -191,7 +191,8 @@ int lb_ctl_run(struct lb_ctl *ctl, int argc, char **argv)
         fputs("lockboxctl " LB_VERSION "\n", ctl->out.out);
         return LB_EXIT_DONE;
     }
-    if (r == LB_EXIT_DONE && ctl->options[LB_OPTION_HELP] && ctl->args[0] && !ctl->args[1] && print_group(ctl, ctl->args[0]))
+    if (r == LB_EXIT_DONE && ctl->options[LB_OPTION_HELP] && ctl->args[0] && !ctl->args[1] &&
+        print_group(ctl, ctl->args[0]))
         return LB_EXIT_DONE;
     if (r == LB_EXIT_DONE)
         r = read_verb(ctl);

@@ -31,7 +31,8 @@ static int open_courier(const struct lb_ctl *ctl, struct lb_client **ret)
 static int lost(const struct lb_ctl *ctl, int r)
 {
     if ((r == -ENOENT || r == -ECONNREFUSED) && access(LB_COURIER_CONFIG, F_OK) < 0)
-        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "nobody is told: there is no " LB_COURIER_CONFIG "; see lockbox-courier(8)");
+        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON,
+                           "nobody is told: there is no " LB_COURIER_CONFIG "; see lockbox-courier(8)");
     if (r == -ENOENT || r == -ECONNREFUSED)
         return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON,
                            "lockbox-courier is not running: systemctl enable --now lockbox-courier");
@@ -138,7 +139,7 @@ static bool is_unused_mail(const json_t *status)
     return json_is_true(json_object_get(json_object_get(status, "channels"), "mail"));
 }
 
-/* The approval service and the store have lines of their own below; letters to them are told of where they do not arrive. */
+/* The approval service and the store have lines of their own; letters to them are told of where they do not arrive. */
 static bool is_part(const json_t *target)
 {
     return strcmp(lb_ctl_string(target, "channel"), lb_ctl_string(target, "target")) == 0 &&

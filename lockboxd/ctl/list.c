@@ -158,8 +158,8 @@ static int print(struct lb_ctl *ctl, const json_t *reply)
     if (json_array_size(requests))
         r = lb_list_print(ctl, &ctl->out, requests);
     else
-        fputs(which_of(ctl) ? "No such requests.\n" : "No such requests are open; with --recent those that were closed, too.\n",
-              ctl->out.out);
+        fputs(which_of(ctl) ? "No such requests.\n"
+                            : "No such requests are open; with --recent those that were closed, too.\n", ctl->out.out);
     if (r == LB_EXIT_DONE)
         say_cut(&ctl->out, reply);
     return r;

@@ -122,8 +122,8 @@ static int read_proof(const struct lb_ctl *ctl, unsigned *ret)
 static void tell_not_gated(const struct lb_ctl *ctl, const char *account, gid_t gid)
 {
     if (lb_people_in_group(account, gid, GATED) == 0)
-        lb_ctl_fail(ctl, 0, "%s is not in the group " GATED ": its logins wait for nobody, unless the PAM lines name it or "
-                    "another group of it", account);
+        lb_ctl_fail(ctl, 0, "%s is not in the group " GATED ": its logins wait for nobody, unless the PAM lines "
+                    "name it or another group of it", account);
 }
 
 /* The account under its canonical name and its groups, as the daemon sees them. One that does not exist here can be

@@ -275,7 +275,8 @@ def test_signatures_need_keys(host):
     def texts():
         return [f["text"] for f in doctor(host)[1] if f["way"] == "lockbox: approvers"]
 
-    host.write("/etc/lockbox/policy.d/10-signed.policy", "[Rule]\nAction=require-approval\n[Approval]\nEvidence=signed\n")
+    host.write("/etc/lockbox/policy.d/10-signed.policy",
+               "[Rule]\nAction=require-approval\n[Approval]\nEvidence=signed\n")
     host.write(SIGNERS, "# bob's is to come\n\n")
     try:
         assert len(texts()) == 1 and f"there are no keys in {SIGNERS}" in texts()[0]

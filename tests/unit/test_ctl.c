@@ -483,8 +483,10 @@ static void test_approve_asks(void **state)
 /* What to look at next is named. */
 static void test_refusals(void **state)
 {
-    static const char over[] = "{\"error\":\"org.lockbox.Access.NotPossible\",\"parameters\":{\"reason\":\"it is over\"}}";
-    static const char wrong[] = "{\"error\":\"org.lockbox.Access.InvalidParameter\",\"parameters\":{\"reason\":\"no\"}}";
+    static const char over[] =
+        "{\"error\":\"org.lockbox.Access.NotPossible\",\"parameters\":{\"reason\":\"it is over\"}}";
+    static const char wrong[] =
+        "{\"error\":\"org.lockbox.Access.InvalidParameter\",\"parameters\":{\"reason\":\"no\"}}";
 
     (void)state;
     expect(RUN(REPLIES(over), "approve", "7f3k9qxm"), LB_EXIT_FAILED, "Approve {\"id\":\"7F3K-9QXM\"}\n", "",
