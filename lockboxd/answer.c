@@ -109,23 +109,40 @@ static const struct lb_approval *last_decision(const struct lb_request *r)
     return r->approvals.n ? &a[r->approvals.n - 1] : NULL;
 }
 
-static void say_waiting(struct lb_answer *a, const struct lb_request *r, const struct lb_time *now)
+#define SAID_MAX 4 /* messages; the prompt is to be seen below them */
+
+/* What was said since the engineer's words before the last: theirs are read also where he typed before he saw them. */
+static char *said(const struct lb_request *r)
 {
     const struct lb_message *m = r->messages.items;
-    const struct lb_message *last = r->messages.n ? &m[r->messages.n - 1] : NULL;
+    size_t n = r->messages.n, from = n, size = 0;
+    char *text = NULL;
+    FILE *f = open_memstream(&text, &size);
+
+    while (f && from > 0 && n - from < SAID_MAX && (from == n || !lb_streq(m[from - 1].from, r->engineer)))
+        from--;
+    for (; f && from < n; from++)
+        fprintf(f, "\n%s: %s", m[from].from, m[from].text);
+    if (f && fclose(f) != 0)
+        free(LB_TAKE(text));
+    return text;
+}
+
+static void say_waiting(struct lb_answer *a, const struct lb_request *r, const struct lb_time *now)
+{
+    LB_FREE char *messages = said(r);
     char until[WHEN_MAX], span[LB_SPAN_MAX];
 
     when(&r->decide_by, now, until);
     lb_answer_say(a, LB_ANSWER_WAITING,
                   "Request %s for %s on %s is pending: %s until %s.\n"
-                  "Engineer %s%s%s, asked for %s.%s%s%s%s%s%s", r->id, r->account, r->host,
+                  "Engineer %s%s%s, asked for %s.%s%s%s", r->id, r->account, r->host,
                   r->state == LB_STATE_REVIEW ? "the vendor's own approver decides first, then the customer,"
                                               : "the customer decides",
                   until, r->engineer,
                   r->ticket ? ", ticket " : "", r->ticket ? r->ticket : "",
                   lb_span_format(r->duration, span, sizeof(span)), r->previous ? "\nPrevious: " : "",
-                  r->previous ? r->previous : "", last ? "\n" : "", last ? last->from : "", last ? ": " : "",
-                  last ? last->text : "");
+                  r->previous ? r->previous : "", messages ? messages : "");
     say_later(a, "Request %s is still pending and stays open until %s. Log in again to pick the decision up.", r->id,
               until);
 }

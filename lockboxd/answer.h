@@ -21,6 +21,7 @@ struct lb_answer {
     struct lb_ask ask;  /* ASK */
     int64_t remaining;  /* ALLOWED: µs until it is over at the latest, extended or frozen; LB_NEVER if that is open */
     int64_t seen;       /* seq of the last event that the answer knows of */
+    bool signable;      /* a signature that is pasted at the prompt can approve it */
 };
 
 extern const struct lb_field lb_answer_fields[];

@@ -100,13 +100,26 @@ static const struct row {
     { "Limits", "Waiters", set_count, AT(limits.waiters) },
 };
 
+static bool is_section(const char *name)
+{
+    for (size_t i = 0; i < LB_ELEMENTS(rows); i++)
+        if (strcmp(rows[i].section, name) == 0)
+            return true;
+    return false;
+}
+
+/* Of an unknown section only the section is told. */
 static void unknown(const char *path, unsigned line, const char *section, const char *key,
                     struct lb_ini_errors *errors)
 {
     const char *known[LB_ELEMENTS(rows) + 1] = { 0 }, *near;
+    size_t n = 0;
 
+    if (key && !is_section(section))
+        return;
     for (size_t i = 0; i < LB_ELEMENTS(rows); i++)
-        known[i] = key ? rows[i].key : rows[i].section;
+        if (!key || strcmp(rows[i].section, section) == 0)
+            known[n++] = key ? rows[i].key : rows[i].section;
     near = lb_ini_suggest(key ? key : section, known);
     lb_ini_error(errors, path, line, "unknown %s \"%s\"%s%s%s", key ? "key" : "section", key ? key : section,
                  near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");

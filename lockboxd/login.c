@@ -41,8 +41,7 @@ void lb_login_look(struct lb_live *live, struct lb_answer *ret)
     live = extended ? extended : live;
     blocker = live->request->state == LB_STATE_APPROVED ? lb_gate_blocker(live) : NULL;
     lb_answer_request(ret, live->request, blocker ? blocker->request : NULL, &now);
-    if (lb_paste_is_offered(live))
-        lb_answer_add(ret, "A signature can approve it here: !sign");
+    ret->signable = lb_paste_is_offered(live);
     ret->seen = live->gate->store ? lb_store_last(live->gate->store, NULL) : 0;
 }
 

@@ -9,6 +9,8 @@
 #include "policy/span.h"
 #include "policy/text.h"
 
+#define NOT_A_TIME "This is not a time: say for example 2h or 30min."
+
 int lb_make_ask(const struct lb_attempt *a, struct lb_answer *ret, const char *problem)
 {
     const struct lb_terms *t = a->verdict.terms;
@@ -23,16 +25,39 @@ int lb_make_ask(const struct lb_attempt *a, struct lb_answer *ret, const char *p
     return ret->ask.duration ? 0 : -ENOMEM;
 }
 
-/* What is wrong with an answer, or NULL. */
-static const char *check_words(const struct lb_terms *t, const char *ticket, const char *reason)
+enum words { WORDS_GOOD, WORDS_TICKET, WORDS_REASON, WORDS_DURATION };
+
+/* Asks again for what was wrong, and for nothing else. */
+static int ask_again(const struct lb_attempt *a, struct lb_answer *ret, enum words wrong, const char *problem)
 {
-    if (t->ticket == LB_NEED_REQUIRED && !*ticket)
-        return "A ticket is needed.";
-    if (t->reason == LB_NEED_REQUIRED && !*reason)
-        return "A reason is needed.";
-    if (*ticket && t->ticket_pattern && !lb_text_matches(t->ticket_pattern, ticket))
-        return "This is not a ticket as this host expects it.";
-    return NULL;
+    const char *pattern = wrong == WORDS_TICKET ? a->verdict.terms->ticket_pattern : NULL;
+    LB_FREE char *hint = NULL;
+    int r = lb_make_ask(a, ret, problem);
+
+    if (pattern && asprintf(&hint, "It has to fit %s", pattern) >= 0)
+        lb_answer_add(ret, hint);
+    if (wrong != WORDS_TICKET)
+        ret->ask.ticket = LB_NEED_NO;
+    if (wrong != WORDS_REASON)
+        ret->ask.reason = LB_NEED_NO;
+    if (wrong != WORDS_DURATION && ret->ask.duration)
+        *ret->ask.duration = '\0';
+    return r;
+}
+
+/* Which answer is wrong, and why. */
+static enum words check_words(const struct lb_terms *t, const char *ticket, const char *reason, const char **ret_why)
+{
+    if (t->ticket == LB_NEED_REQUIRED && !*ticket) {
+        *ret_why = "A ticket is needed.";
+        return WORDS_TICKET;
+    }
+    if (*ticket && t->ticket_pattern && !lb_text_matches(t->ticket_pattern, ticket)) {
+        *ret_why = "This is not a ticket as this host expects it.";
+        return WORDS_TICKET;
+    }
+    *ret_why = "A reason is needed.";
+    return t->reason == LB_NEED_REQUIRED && !*reason ? WORDS_REASON : WORDS_GOOD;
 }
 
 /* The time asked for, never more than the rule allows; then *ret_asked is what was asked: for ever, where it is more than
@@ -102,10 +127,10 @@ static int describe_previous(void *userdata, const char *id)
         return 0;
     d = r->approvals.n ? (const struct lb_approval *)r->approvals.items + r->approvals.n - 1 : NULL;
     if (!lb_state_is_open(r->state) && r->basis == LB_BASIS_APPROVAL && lb_attempt_is_for(p->attempt, r)) {
-        bool denied = r->state == LB_STATE_DENIED && d;
+        const char *by = r->state == LB_STATE_DENIED && d ? d->approver
+                         : r->state == LB_STATE_REVOKED ? r->end.by : NULL;
 
-        if (asprintf(&p->text, "%s, %s%s%s", r->id, lb_state_names[r->state], denied ? " by " : "",
-                     denied ? d->approver : "") < 0)
+        if (asprintf(&p->text, "%s, %s%s%s", r->id, lb_state_names[r->state], by ? " by " : "", by ? by : "") < 0)
             p->text = NULL;
     }
     lb_request_free(r);
@@ -405,7 +430,7 @@ int lb_make_more(const struct lb_attempt *a, const struct lb_request *access, co
     terms.duration = usual_more(access);
     terms.max_duration = INT64_MAX; /* more time has a bound of its own */
     if (!read_duration(&terms, w->duration, &duration, &asked))
-        return ask_for_more(a, access, "This is not a time: say for example 2h or 30min.", ret);
+        return ask_for_more(a, access, NOT_A_TIME, ret);
     return lb_make_extension(a, access, w->reason ? w->reason : "", duration, ret, ret_live);
 }
 
@@ -415,16 +440,17 @@ int lb_make_request(const struct lb_attempt *a, const struct lb_words *w, struct
     const struct lb_terms *t = a->verdict.terms;
     LB_FREE char *ticket = lb_text_clean(w->ticket, LB_TICKET_MAX), *reason = lb_text_clean(w->reason, LB_REASON_MAX);
     struct wish wish = { ticket, reason, 0, 0, NULL };
-    const char *problem = ticket && reason ? check_words(t, ticket, reason) : NULL;
+    const char *problem = NULL;
+    enum words wrong = ticket && reason ? check_words(t, ticket, reason, &problem) : WORDS_GOOD;
     struct lb_live *window;
     int r;
 
     if (!ticket || !reason)
         return -ENOMEM;
-    if (problem)
-        return lb_make_ask(a, ret, problem);
+    if (wrong)
+        return ask_again(a, ret, wrong, problem);
     if (!read_duration(t, w->duration, &wish.duration, &wish.asked))
-        return lb_make_ask(a, ret, "This is not a time: say for example 2h or 30min.");
+        return ask_again(a, ret, WORDS_DURATION, NOT_A_TIME);
     *ret_live = lb_attempt_waiting(a, ticket);
     if (*ret_live) {
         lb_login_look(*ret_live, ret);

@@ -235,15 +235,27 @@ const char *lb_rights_refuse_place(const struct lb_person *p)
     return NULL;
 }
 
+/* Why it is not his to decide: it may be the other side's turn. */
+static const char *not_entitled(struct lb_gate *g, const char *name, const struct lb_request *r)
+{
+    int stage = lb_rights_stage(r);
+
+    if (stage == LB_STAGE_INTERNAL && is_entitled_at(g, name, r, LB_STAGE_CUSTOMER) > 0)
+        return "the vendor's own approver decides first, then you";
+    if (stage == LB_STAGE_CUSTOMER && is_entitled_at(g, name, r, LB_STAGE_INTERNAL) > 0)
+        return "the customer decides now; the vendor's part is done";
+    return "you are not one of the approvers named for this request";
+}
+
 int lb_rights_decide(struct lb_gate *g, const struct lb_person *p, const struct lb_request *r,
                      const char **ret_reason)
 {
     int answer = is_entitled(g, p->name, r);
 
-    *ret_reason = answer < 0 ? "the host's accounts cannot be read at present"
-                             : "you are not one of the approvers named for this request";
-    if (answer <= 0)
+    if (answer <= 0) {
+        *ret_reason = answer < 0 ? "the host's accounts cannot be read at present" : not_entitled(g, p->name, r);
         return answer;
+    }
     *ret_reason = p->peer.uid == r->uid || p->peer.loginuid == r->uid ? "nobody decides about his own request"
                   : p->by_signature                                   ? NULL
                                                                       : lb_rights_refuse_place(p);

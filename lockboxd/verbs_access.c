@@ -85,7 +85,16 @@ struct listing {
     const struct lb_person *person;
     const struct which *which;
     json_t *array;
+    bool more; /* than fit into one reply */
 };
+
+static void append(json_t *array, const struct lb_request *r)
+{
+    json_t *request = lb_public_request(r);
+
+    json_object_del(json_object_get(request, "left_behind"), "changes"); /* long: for Get */
+    json_array_append_new(array, request);
+}
 
 static int list_row(void *userdata, const char *id)
 {
@@ -96,13 +105,12 @@ static int list_row(void *userdata, const char *id)
     if (read_request(l->gate, l->person, id, &r, &owned) < 0)
         return 0;
     if (r->state >= l->which->from && r->state <= l->which->to) {
-        json_t *request = lb_public_request(r);
-
-        json_object_del(json_object_get(request, "left_behind"), "changes"); /* long: for Get */
-        json_array_append_new(l->array, request);
+        l->more = json_array_size(l->array) >= LIST_MAX;
+        if (!l->more)
+            append(l->array, r);
     }
     lb_request_free(owned);
-    return json_array_size(l->array) >= LIST_MAX;
+    return l->more;
 }
 
 /* An engineer is not led past everybody's old requests to his own. False if he asked for another's, of which he sees
@@ -124,7 +132,7 @@ static void verb_list(struct lb_conn *c, void *parameters)
 {
     LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
     const struct list *p = parameters;
-    struct listing listing = { c->server->gate, &person, NULL, NULL };
+    struct listing listing = { .gate = c->server->gate, .person = &person };
     struct lb_store_filter filter = { .since = p->since, .until = p->until, .account = p->account,
                                       .engineer = p->engineer, .ticket = p->ticket, .state = p->state };
     struct lb_gate *g = c->server->gate;
@@ -148,7 +156,7 @@ static void verb_list(struct lb_conn *c, void *parameters)
     else if (narrow(g, &person, &filter))
         r = lb_store_list(g->store, &filter, list_row, &listing);
     if (r >= 0) {
-        lb_call_reply(c, json_pack("{so}", "requests", listing.array));
+        lb_call_reply(c, json_pack("{so so*}", "requests", listing.array, "more", listing.more ? json_true() : NULL));
         return;
     }
     json_decref(listing.array);

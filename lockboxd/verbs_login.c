@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* org.lockbox.Login: what the PAM module asks. */
+#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
@@ -46,10 +47,14 @@ static const struct lb_field wait_fields[] = {
     { 0 },
 };
 
-static json_t *pack(const struct lb_answer *a)
+/* Whoever reads it is at a prompt. */
+static json_t *pack(struct lb_answer *a)
 {
-    json_t *j = lb_json_pack(lb_answer_fields, a, LB_JSON_PUBLIC);
+    json_t *j;
 
+    if (a->signable)
+        lb_answer_add(a, "A signature can approve it here: !sign");
+    j = lb_json_pack(lb_answer_fields, a, LB_JSON_PUBLIC);
     if (a->verdict != LB_ANSWER_ASK)
         json_object_del(j, "ask");
     return j;
@@ -148,6 +153,7 @@ static void remark(struct lb_live *live, int64_t seen, struct lb_answer *a, cons
     if (a->verdict != LB_ANSWER_WAITING)
         return;
     lb_answer_say(a, a->verdict, "%s%s", first, rest);
+    a->signable = false;
     a->seen = seen;
 }
 
@@ -162,10 +168,13 @@ static void say_taken(struct lb_answer *a, const char *approver)
 static void say_refused(struct lb_live *live, int64_t seen, struct lb_answer *a, const struct lb_outcome *o,
                         const char *approver)
 {
+    const char *reason = o->reason ? o->reason : "out of memory";
     LB_FREE char *rest = NULL;
+    int n = approver ? asprintf(&rest, "%s\nThe text to sign: !sign %s. One for a shorter time: !sign %s 1h, and then "
+                                "%s 1h SIGNATURE", reason, approver, approver, approver)
+                     : asprintf(&rest, "%s", reason);
 
-    if (asprintf(&rest, "%s%s%s", o->reason ? o->reason : "out of memory", approver ? "\nThe text to sign: !sign " : "",
-                 approver ? approver : "") < 0)
+    if (n < 0)
         rest = NULL;
     remark(live, seen, a, "The signature is not taken: ", rest ? rest : "out of memory");
 }
@@ -204,6 +213,29 @@ static bool take_signature(struct lb_conn *c, struct lb_live *live, const struct
     return !o.refusal;
 }
 
+/* "!sing", "!help": whoever types that means us, and nobody else is told. */
+static bool is_slip(const char *text)
+{
+    static const char *const words[] = { "!withdraw", "!emergency" };
+
+    text += strspn(text, " ");
+    for (size_t i = 0; i < LB_ELEMENTS(words); i++)
+        if (strncmp(text, words[i], strlen(words[i])) == 0)
+            return false;
+    return text[0] == '!' && isalpha((unsigned char)text[1]);
+}
+
+static void say_words(struct lb_live *live, int64_t seen, struct lb_answer *a)
+{
+    LB_FREE char *rest = NULL;
+
+    if (asprintf(&rest, "!withdraw takes the request back%s%s. Other words go to the approver.",
+                 lb_paste_is_offered(live) ? ", !sign shows what to sign" : "",
+                 live->request->terms.emergency ? ", !emergency REASON lets you in at once" : "") < 0)
+        rest = NULL;
+    remark(live, seen, a, "There is no such word here: ", rest ? rest : "out of memory");
+}
+
 /* 0 and the answer, 1 if it comes later, or -errno. */
 static int hear(struct lb_conn *c, struct lb_live *live, const struct wait *w, struct lb_answer *a)
 {
@@ -227,6 +259,10 @@ static int hear(struct lb_conn *c, struct lb_live *live, const struct wait *w, s
             lb_paste_show(live, &pasted, w->columns, a);
         return 0;
     default:
+        if (is_slip(w->text)) {
+            say_words(live, w->seen, a);
+            return 0;
+        }
         return lb_login_say(live, w->text, a);
     }
 }
@@ -278,7 +314,7 @@ static void on_looked(struct lb_waiter *w)
 }
 
 /* The session is open for the log already; its first command waits until there is a picture of the host without it. */
-static void reply_open(struct lb_conn *c, const struct lb_answer *a)
+static void reply_open(struct lb_conn *c, struct lb_answer *a)
 {
     struct lb_live *live = a->verdict == LB_ANSWER_ALLOWED ? lb_login_live(c->server->gate, &c->peer) : NULL;
 

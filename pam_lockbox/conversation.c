@@ -15,7 +15,7 @@
 #include "policy/base.h"
 #include "policy/terms.h"
 
-#define ROUNDS 3          /* of invalid answers */
+#define ROUNDS 5          /* of questions: an answer that is wrong is asked for again */
 #define LAST_WORD_MS 1000 /* for a decision that was made while the person left the prompt alone */
 #define TYPED_MAX 512     /* bytes: what PAM says a prompt may take */
 

@@ -230,6 +230,8 @@ static int put_field(void *userdata, const char *name, bool optional, FILE *out)
         return 0;
     if (f->type == LB_FIELD_STRING) {
         s = *(char *const *)member;
+        if (f->offset == AT(engineer) && !optional && !(s && *s)) /* of a window */
+            s = "whoever has the ticket";
         return s && *s ? fputs(s, out) >= 0 : 0;
     }
     if (f->type != LB_FIELD_INT || (optional && *(const int64_t *)member == 0))

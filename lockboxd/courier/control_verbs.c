@@ -184,12 +184,17 @@ static void verb_test(struct lb_conversation *c, const struct lb_control_paramet
 
     if (!channel || !lb_courier_config_has(&co->config, channel->name) || !co->transfers) {
         lb_control_refuse(c, LB_COURIER_ERROR("InvalidParameter"),
-                          json_pack("{ss ss}", "field", "channel", "reason", "it is not configured"));
+                          json_pack("{ss ss}", "field", "channel", "reason",
+                                    channel ? "it is not configured: courier.conf(5)"
+                                            : "there is no such channel: mail, webhook, remote, export"));
         return;
     }
     if (!target) {
+        bool mail = lb_streq(channel->name, "mail");
+
         lb_control_refuse(c, LB_COURIER_ERROR("InvalidParameter"),
-                          json_pack("{ss ss}", "field", "target", "reason", "to which of them?"));
+                          json_pack("{ss ss}", "field", "target", "reason", mail ? "to whom? Add an address"
+                                                                               : "to which of them? Add its name"));
         return;
     }
     r = make_test(c, channel, target);

@@ -42,6 +42,21 @@ static int load(const struct lb_courier_options *o, struct lb_courier_config *co
     return r;
 }
 
+static void say_good(const struct lb_courier_config *config)
+{
+    static const char *const channels[] = { "mail", "webhook", "remote", "export" };
+    const char *before = ": ";
+
+    fputs("The settings are good", stdout);
+    for (size_t i = 0; i < LB_ELEMENTS(channels); i++) {
+        if (!lb_courier_config_has(config, channels[i]))
+            continue;
+        printf("%s%s", before, channels[i]);
+        before = ", ";
+    }
+    puts(*before == ':' ? ", and nobody is told: they name no channel" : "");
+}
+
 int lb_courier_check(const struct lb_courier_options *o)
 {
     LB_CLEANUP(lb_courier_config_clear) struct lb_courier_config config = { 0 };
@@ -52,6 +67,8 @@ int lb_courier_check(const struct lb_courier_options *o)
     lb_approvers_free(approvers);
     if (r < 0)
         fprintf(stderr, "%s", error ? error : "out of memory\n");
+    else
+        say_good(&config);
     return r;
 }
 

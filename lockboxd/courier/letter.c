@@ -91,6 +91,16 @@ static int add_request(char ***facts, const struct lb_request *q)
     return r;
 }
 
+static int add_commands(char ***facts, const struct lb_request *q)
+{
+    const char *sign = q->terms.evidence == LB_EVIDENCE_ANY ? "" : " --sign KEY";
+    LB_FREE char *text = NULL;
+
+    if (asprintf(&text, "lockboxctl approve %s%s, lockboxctl deny %s", q->id, sign, q->id) < 0)
+        return -ENOMEM;
+    return add(facts, "Decide with", text);
+}
+
 char **lb_matter_facts(const struct lb_matter *m)
 {
     char **facts = NULL;
@@ -101,9 +111,7 @@ char **lb_matter_facts(const struct lb_matter *m)
     else if (r == 0 && m->event)
         r = add(&facts, "Account", m->event->account);
     if (r == 0 && m->request && lb_state_is_waiting(m->request->state))
-        r = add(&facts, "Decide with", m->request->terms.evidence == LB_EVIDENCE_ANY
-                                           ? "lockboxctl approve, lockboxctl deny"
-                                           : "lockboxctl approve --sign, lockboxctl deny");
+        r = add_commands(&facts, m->request);
     if (r == 0 && facts)
         return facts;
     return lb_strings_free(facts);

@@ -40,7 +40,9 @@ int lb_secret_read(const char *name, char **ret, char **ret_error)
     if (!path)
         return -ENOMEM;
     if (fd < 0 || fstat(fd, &st) < 0)
-        return say(ret_error, errno == ENOENT ? -ENOENT : -EACCES, path, strerrordesc_np(errno));
+        return say(ret_error, errno == ENOENT ? -ENOENT : -EACCES, path,
+                   errno == EACCES ? "the courier cannot read this secret: chown lockbox-courier it"
+                                   : strerrordesc_np(errno));
     if (!S_ISREG(st.st_mode) || st.st_mode & S_IRWXO)
         return say(ret_error, -EACCES, path, "others can read this secret: chmod o= it");
     n = read(fd, text, sizeof(text));

@@ -291,7 +291,7 @@ static void tell_checkpoint(const struct audit *a, const struct lb_verify_checkp
     else
         fprintf(a->ctl->out.out, "Last checkpoint: event %" PRId64 ", %s, signature %s%s.\n", c->events,
                 lb_human_stamp(c->time, stamp), checked_names[a->checked],
-                a->checked == LB_CHECKED_NOT ? " (it is with --key FILE)" : "");
+                a->checked == LB_CHECKED_NOT ? " (it is with --key FILE: lockboxctl audit key >FILE)" : "");
     if (a->checked == LB_CHECKED_BAD)
         lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "the checkpoint that is event %" PRId64 " was not signed by the host's key: %s",
                     c->seq, a->problem);
@@ -310,8 +310,9 @@ static int tell(const struct audit *a, const struct lb_verdict *d)
                         "damaged: %s", a->damage);
     tell_strangers(a);
     if (d->events > 0)
-        fprintf(out, "%s: events %" PRId64 " to %" PRId64 ".\n", d->flaw ? "Good up to there" : "The trail is whole",
-                d->last - d->events + 1, d->last);
+        fprintf(out, "%s: events %" PRId64 " to %" PRId64 "%s.\n", d->flaw ? "Good up to there" : "The trail is whole",
+                d->last - d->events + 1, d->last,
+                a->ctl->options[LB_OPTION_KNOWN] && !d->flaw ? ", and as it was known" : "");
     if (d->events > 0)
         tell_checkpoint(a, &d->checkpoint);
     if (d->events > 0 && !d->flaw)

@@ -56,22 +56,26 @@ int lb_ctl_refused(const struct lb_ctl *ctl, const char *error, const json_t *pa
         const char *error; /* how it ends: Access and Audit have the same */
         int status;
         const char *text, *parameter, *next;
+        enum { NOTHING, ID, VERB } about; /* what is named behind `next` */
     } refusals[] = {
         { ".NoSuchRequest", LB_EXIT_NO_REQUEST, "there is no request that you may see called ", "id",
           "; those that there are: lockboxctl list --all" },
         { ".NotPermitted", LB_EXIT_NOT_PERMITTED, "not permitted: ", "reason", "" },
-        { ".NotPossible", LB_EXIT_FAILED, "not possible any more: ", "reason", "; look with: lockboxctl show ID" },
+        { ".NotPossible", LB_EXIT_FAILED, "not possible now: ", "reason", "; look with: lockboxctl show ", ID },
         { "service.InvalidParameter", LB_EXIT_FAILED, "lockboxd does not take this for ", "parameter",
-          "; see: lockboxctl COMMAND --help" },
-        { ".InvalidParameter", LB_EXIT_FAILED, "refused: ", "reason", "; see: lockboxctl COMMAND --help" },
+          "; see: lockboxctl ", VERB },
+        { ".InvalidParameter", LB_EXIT_FAILED, "refused: ", "reason", "; see: lockboxctl ", VERB },
         { ".Unavailable", LB_EXIT_FAILED, "lockboxd cannot do it now: ", "reason", "; see: lockboxctl status" },
     };
 
     for (size_t i = 0; i < LB_ELEMENTS(refusals); i++) {
         size_t n = strlen(error), end = strlen(refusals[i].error);
         if (n >= end && strcmp(error + n - end, refusals[i].error) == 0)
-            return lb_ctl_fail(ctl, refusals[i].status, "%s%s%s", refusals[i].text,
-                               lb_ctl_string(parameters, refusals[i].parameter), refusals[i].next);
+            return lb_ctl_fail(ctl, refusals[i].status, "%s%s%s%s%s", refusals[i].text,
+                               lb_ctl_string(parameters, refusals[i].parameter), refusals[i].next,
+                               refusals[i].about == VERB ? ctl->verb->name
+                               : refusals[i].about == ID ? (*ctl->id ? ctl->id : "ID") : "",
+                               refusals[i].about == VERB ? " --help" : "");
     }
     return lb_ctl_fail(ctl, LB_EXIT_FAILED, "lockboxd answers %s, is it of another version? lockboxd --version", error);
 }

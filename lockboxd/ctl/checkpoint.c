@@ -168,6 +168,8 @@ static int put(const struct lb_ctl *ctl, const char *statement, const char *sign
     r = write_file(ctl, file, statement);
     if (r == LB_EXIT_DONE)
         r = write_beside(ctl, file, ".sig", signature);
+    if (r == LB_EXIT_DONE)
+        lb_act_say(ctl, "Written: %s and %s.sig. Keep both elsewhere.", file, file);
     return r;
 }
 

@@ -37,6 +37,7 @@ static bool can_ask(const struct lb_ctl *ctl)
 static int put_question(const struct lb_ctl *ctl, const json_t *request)
 {
     char span[LB_SHOW_DURATION_MAX], time[LB_HUMAN_MAX];
+    bool waits = lb_show_is_one_of(lb_ctl_string(request, "state"), "review pending");
     int64_t seconds = 0, from = 0;
     int r = lb_ctl_option_span(ctl, &seconds);
 
@@ -45,11 +46,22 @@ static int put_question(const struct lb_ctl *ctl, const json_t *request)
     if (r != LB_EXIT_DONE)
         return r;
     lb_show_duration(request, span);
-    if (seconds)
+    if (seconds && (!waits || seconds < lb_ctl_int(request, "duration"))) /* more than was asked for is not given */
         lb_span_format(seconds * LB_USEC_PER_SEC, span, sizeof(span));
     fprintf(ctl->out.out, "\n%s %s%s%s? [y/N] ", ctl->verb->question, span, from ? ", from " : "",
             from ? lb_human_time(from, ctl->now, time) : "");
     return fflush(ctl->out.out) == 0 ? LB_EXIT_DONE : LB_EXIT_FAILED;
+}
+
+/* Nobody is asked for a yes that does not count. */
+static int check_evidence(const struct lb_ctl *ctl, const json_t *request)
+{
+    bool signs = ctl->verb->options & (UINT64_C(1) << LB_OPTION_SIGN);
+
+    if (!signs || ctl->options[LB_OPTION_SIGN] || !json_object_get(request, "evidence"))
+        return LB_EXIT_DONE;
+    return lb_ctl_fail(ctl, LB_EXIT_NOT_PERMITTED,
+                       "only a signed approval counts for %s: lockboxctl approve %s --sign KEY", ctl->id, ctl->id);
 }
 
 /* Shows who, where, why and how long; anything but a yes is a no. */
@@ -57,7 +69,10 @@ static int ask(struct lb_ctl *ctl, const json_t *request)
 {
     LB_FREE char *answer = NULL;
     size_t size = 0;
-    int r = lb_show_request(ctl, request);
+    int r = check_evidence(ctl, request);
+
+    if (r == LB_EXIT_DONE)
+        r = lb_show_request(ctl, request);
 
     if (r == LB_EXIT_DONE)
         r = put_question(ctl, request);

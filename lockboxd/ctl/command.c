@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "lockboxd/ctl/ctl.h"
+#include "policy/ini.h"
 
 #define BIT(option) (UINT64_C(1) << LB_OPTION_##option)
 #define COMMON (BIT(HELP) | BIT(VERSION) | BIT(SOCKET))
@@ -77,6 +78,32 @@ static const char later_verbs[] = "watch play setup";
 
 /* --- help --------------------------------------------------------------------------------------------------------- */
 
+#define USAGE_WIDTH 24
+#define BELOW "\n                          " /* what follows begins in its column */
+
+static void print_usage(FILE *out, const struct lb_verb *verb)
+{
+    LB_FREE char *usage = NULL;
+
+    if (asprintf(&usage, "%s%s%s", verb->name, *verb->args ? " " : "", verb->args) >= 0)
+        fprintf(out, "  %-*s%s%s\n", USAGE_WIDTH, usage, strlen(usage) < USAGE_WIDTH ? "" : BELOW, verb->help);
+}
+
+/* The verbs of two words that begin with this one, such as "audit". False if there are none. */
+static bool print_group(const struct lb_ctl *ctl, const char *first)
+{
+    size_t n = strlen(first);
+    bool found = false;
+
+    for (size_t i = 0; i < LB_ELEMENTS(verbs); i++) {
+        if (strncmp(verbs[i].name, first, n) != 0 || verbs[i].name[n] != ' ')
+            continue;
+        print_usage(ctl->out.out, &verbs[i]);
+        found = true;
+    }
+    return found;
+}
+
 static void print_help(const struct lb_ctl *ctl)
 {
     FILE *out = ctl->out.out;
@@ -89,11 +116,8 @@ static void print_help(const struct lb_ctl *ctl)
         return;
     }
     fputs("lockboxctl COMMAND [ID] [OPTION...]: who may come in, who is inside, and what happened\n\n", out);
-    for (size_t i = 0; i < LB_ELEMENTS(verbs); i++) {
-        LB_FREE char *usage = NULL;
-        if (asprintf(&usage, "%s%s%s", verbs[i].name, *verbs[i].args ? " " : "", verbs[i].args) >= 0)
-            fprintf(out, "  %-23s %s\n", usage, verbs[i].help);
-    }
+    for (size_t i = 0; i < LB_ELEMENTS(verbs); i++)
+        print_usage(out, &verbs[i]);
     fputs("\nAn ID looks like 7F3K-9QXM; case and dash do not matter. It may be left out where only one request fits.\n"
           "A command's own options: lockboxctl COMMAND --help\n\n", out);
     lb_ctl_print_options(out, COMMON);
@@ -103,10 +127,20 @@ static void print_help(const struct lb_ctl *ctl)
 
 /* --- reading the command line ------------------------------------------------------------------------------------- */
 
+/* The verb of one word that was probably meant, or NULL. */
+static const char *nearest(const char *word)
+{
+    const char *names[LB_ELEMENTS(verbs) + 1] = { NULL };
+
+    for (size_t i = 0; i < LB_ELEMENTS(verbs); i++)
+        names[i] = verbs[i].name;
+    return lb_ini_suggest(word, names);
+}
+
 /* Matches one word or two, and takes them from the arguments. */
 static int read_verb(struct lb_ctl *ctl)
 {
-    const char *first = ctl->args[0], *second = first ? ctl->args[1] : NULL;
+    const char *first = ctl->args[0], *second = first ? ctl->args[1] : NULL, *near;
 
     for (size_t i = 0; i < LB_ELEMENTS(verbs) && first; i++) {
         const char *space = strchr(verbs[i].name, ' ');
@@ -128,8 +162,10 @@ static int read_verb(struct lb_ctl *ctl)
                            "see: lockboxctl --help");
     if (first && strcmp(first, "courier") == 0)
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "courier what? lockboxctl courier status, test, dead, retry");
-    return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s%sthe commands that there are: lockboxctl --help", first ? first : "",
-                       first ? " is no command; " : "");
+    near = first ? nearest(first) : NULL;
+    return lb_ctl_fail(ctl, LB_EXIT_USAGE, "%s%s%s%s%sthe commands that there are: lockboxctl --help",
+                       first ? first : "", first ? " is no command" : "", near ? " (did you mean " : "",
+                       near ? near : "", near ? "?); " : first ? "; " : "");
 }
 
 static int check_arguments(const struct lb_ctl *ctl)
@@ -155,6 +191,9 @@ int lb_ctl_run(struct lb_ctl *ctl, int argc, char **argv)
         fputs("lockboxctl " LB_VERSION "\n", ctl->out.out);
         return LB_EXIT_DONE;
     }
+    if (r == LB_EXIT_DONE && ctl->options[LB_OPTION_HELP] && ctl->args[0] && !ctl->args[1] &&
+        print_group(ctl, ctl->args[0]))
+        return LB_EXIT_DONE;
     if (r == LB_EXIT_DONE)
         r = read_verb(ctl);
     if (r == LB_EXIT_DONE && ctl->options[LB_OPTION_HELP]) {

@@ -30,8 +30,12 @@ static int open_courier(const struct lb_ctl *ctl, struct lb_client **ret)
 
 static int lost(const struct lb_ctl *ctl, int r)
 {
+    if ((r == -ENOENT || r == -ECONNREFUSED) && access(LB_COURIER_CONFIG, F_OK) < 0)
+        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON,
+                           "nobody is told: there is no " LB_COURIER_CONFIG "; see lockbox-courier(8)");
     if (r == -ENOENT || r == -ECONNREFUSED)
-        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON, "lockbox-courier is not running: systemctl start lockbox-courier");
+        return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON,
+                           "lockbox-courier is not running: systemctl enable --now lockbox-courier");
     if (r == -EPERM)
         return lb_ctl_fail(ctl, LB_EXIT_NO_DAEMON,
                            "who listens on the socket is not lockbox-courier, so nothing was asked: ss -xlp");
@@ -123,6 +127,25 @@ static void print_part(const struct lb_ctl *ctl, const char *name, const json_t 
     fputc('\n', out);
 }
 
+/* It has no target before the first mail. */
+static bool is_unused_mail(const json_t *status)
+{
+    const json_t *target = NULL, *targets = json_object_get(status, "targets");
+    size_t i = 0;
+
+    json_array_foreach (targets, i, target)
+        if (strcmp(lb_ctl_string(target, "channel"), "mail") == 0)
+            return false;
+    return json_is_true(json_object_get(json_object_get(status, "channels"), "mail"));
+}
+
+/* The approval service and the store have lines of their own; letters to them are told of where they do not arrive. */
+static bool is_part(const json_t *target)
+{
+    return strcmp(lb_ctl_string(target, "channel"), lb_ctl_string(target, "target")) == 0 &&
+           !lb_ctl_int(target, "waiting") && !lb_ctl_int(target, "dead");
+}
+
 static void print_status(const struct lb_ctl *ctl, const json_t *status)
 {
     static const char *const parts[] = { "remote", "export" };
@@ -146,7 +169,10 @@ static void print_status(const struct lb_ctl *ctl, const json_t *status)
         lb_terminal_write_lines(&ctl->out, "Refused:  ", "          ", mistakes);
     fputs(lb_terminal_colour(&ctl->out, LB_COLOUR_NONE), out);
     json_array_foreach (targets, i, target)
-        print_target(ctl, "          ", target);
+        if (!is_part(target))
+            print_target(ctl, "          ", target);
+    if (is_unused_mail(status))
+        fputs("          mail: idle, 0 sent\n", out);
     for (i = 0; i < LB_ELEMENTS(parts); i++)
         print_part(ctl, parts[i], json_object_get(json_object_get(status, "parts"), parts[i]));
 }
@@ -209,6 +235,8 @@ int verb_courier_dead(struct lb_ctl *ctl)
         }
         fputc('\n', ctl->out.out);
     }
+    if (i == 0)
+        fputs("Nothing was given up.\n", ctl->out.out);
     return LB_EXIT_DONE;
 }
 

@@ -93,8 +93,8 @@ static int check_state(const struct lb_ctl *ctl)
                  : LB_EXIT_DONE;
 }
 
-/* The options as List's parameters. Asked for a state or a time, all requests are meant, else the open ones. */
-static int parameters_of(const struct lb_ctl *ctl, json_t **ret)
+/* Asked for a state or a time, all requests are meant; NULL: the open ones. */
+static const char *which_of(const struct lb_ctl *ctl)
 {
     static const struct {
         enum lb_option option;
@@ -104,7 +104,16 @@ static int parameters_of(const struct lb_ctl *ctl, json_t **ret)
         { LB_OPTION_ALL, "all" },         { LB_OPTION_STATE, "all" },     { LB_OPTION_SINCE, "all" },
         { LB_OPTION_UNTIL, "all" },
     };
-    const char *which = NULL;
+
+    for (size_t i = 0; i < LB_ELEMENTS(whichs); i++)
+        if (ctl->options[whichs[i].option])
+            return whichs[i].which;
+    return NULL;
+}
+
+/* The options as List's parameters. */
+static int parameters_of(const struct lb_ctl *ctl, json_t **ret)
+{
     int64_t since = INT64_MIN, until = INT64_MIN;
     char since_text[LB_HUMAN_MAX], until_text[LB_HUMAN_MAX];
     int r = check_state(ctl);
@@ -115,10 +124,7 @@ static int parameters_of(const struct lb_ctl *ctl, json_t **ret)
         r = lb_ctl_option_time(ctl, LB_OPTION_UNTIL, &until);
     if (r != LB_EXIT_DONE)
         return r;
-    for (size_t i = 0; i < LB_ELEMENTS(whichs) && !which; i++)
-        if (ctl->options[whichs[i].option])
-            which = whichs[i].which;
-    *ret = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*}", "which", which, "account",
+    *ret = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*}", "which", which_of(ctl), "account",
                      ctl->options[LB_OPTION_ACCOUNT], "engineer", ctl->options[LB_OPTION_ENGINEER], "ticket",
                      ctl->options[LB_OPTION_TICKET], "state", ctl->options[LB_OPTION_STATE], "since",
                      since == INT64_MIN ? NULL : lb_human_rfc3339(since, since_text), "until",
@@ -131,14 +137,32 @@ static int list(struct lb_ctl *ctl, const json_t *parameters, json_t **ret)
     return lb_ctl_call(ctl, LB_ACCESS "List", json_deep_copy(parameters), ret);
 }
 
+/* Says so where a reply could not hold them all. The last one's second has others in it, perhaps. */
+static void say_cut(const struct lb_terminal *terminal, const json_t *reply)
+{
+    const json_t *requests = json_object_get(reply, "requests");
+    size_t n = json_array_size(requests);
+    char stamp[LB_HUMAN_MAX];
+
+    if (!n || !json_is_true(json_object_get(reply, "more")))
+        return;
+    lb_human_stamp(lb_ctl_time(json_array_get(requests, n - 1), "requested_at") + LB_USEC_PER_SEC, stamp);
+    fprintf(terminal->out, "These are the newest %zu; for older ones add: --until '%s'\n", n, stamp);
+}
+
 static int print(struct lb_ctl *ctl, const json_t *reply)
 {
     const json_t *requests = json_object_get(reply, "requests");
+    int r = LB_EXIT_DONE;
 
     if (json_array_size(requests))
-        return lb_list_print(ctl, &ctl->out, requests);
-    fputs("No such requests.\n", ctl->out.out);
-    return LB_EXIT_DONE;
+        r = lb_list_print(ctl, &ctl->out, requests);
+    else
+        fputs(which_of(ctl) ? "No such requests.\n"
+                            : "No such requests are open; with --recent those that were closed, too.\n", ctl->out.out);
+    if (r == LB_EXIT_DONE)
+        say_cut(&ctl->out, reply);
+    return r;
 }
 
 /* --- as things change --------------------------------------------------------------------------------------------- */
@@ -260,6 +284,7 @@ int verb_list(struct lb_ctl *ctl)
     if (!ctl->options[LB_OPTION_JSON])
         return print(ctl, reply);
     lb_ctl_print_json(ctl, reply);
+    say_cut(&ctl->err, reply);
     return LB_EXIT_DONE;
 }
 

@@ -88,15 +88,15 @@ static int keep(struct lb_ctl *ctl, int option, const char *value)
     return LB_EXIT_DONE;
 }
 
-/* Where the verb `run` stands, or 0 if it is another one. */
-static int find_run(int argc, char **argv, const struct option *known)
+/* Where the verb stands, or 0 if there is none. */
+static int find_verb(int argc, char **argv, const struct option *known)
 {
-    int c = 0, found = 0;
+    int c = 0, found;
 
     opterr = 0;
     while (c != -1)
         c = getopt_long(argc, argv, "+ho:", known, NULL);
-    found = optind < argc && strcmp(argv[optind], "run") == 0 ? optind : 0;
+    found = optind < argc ? optind : 0;
     opterr = 1;
     optind = 0; /* from the begin again */
     return found;
@@ -106,15 +106,19 @@ static int find_run(int argc, char **argv, const struct option *known)
 int lb_ctl_read_options(struct lb_ctl *ctl, int argc, char **argv)
 {
     struct option known[LB_OPTION_MAX_ + 1] = { 0 };
-    int c = 0, r = LB_EXIT_DONE, run = 0;
+    int c = 0, r = LB_EXIT_DONE, verb, run;
+    const char *name;
 
     for (int i = 0; i < LB_OPTION_MAX_; i++)
         known[i] = (struct option){ options[i].name, options[i].value != NULL, NULL, LONG + i };
-    run = find_run(argc, argv, known);
+    verb = find_verb(argc, argv, known);
+    name = verb ? argv[verb] : "";
+    run = strcmp(name, "run") == 0 ? verb : 0;
     while (r == LB_EXIT_DONE) {
         c = getopt_long(argc, argv, run ? "+ho:" : "ho:", known, NULL);
         if (c == '?') /* getopt has told which */
-            return lb_ctl_fail(ctl, LB_EXIT_USAGE, "the options that there are: lockboxctl --help");
+            return lb_ctl_fail(ctl, LB_EXIT_USAGE, "the options that there are: lockboxctl %s%s--help", name,
+                               *name ? " " : "");
         if (c == -1 && !(run && optind == run))
             break;
         if (c == -1) /* its own options, up to the script */

@@ -11,6 +11,8 @@
 #include "policy/shadow.h"
 #include "policy/week.h"
 
+#define GATED "lockbox-gated" /* of pam_lockbox's, where its line has no groups= */
+
 static void ruleset_freep(struct lb_ruleset **set)
 {
     lb_ruleset_free(*set);
@@ -116,6 +118,14 @@ static int read_proof(const struct lb_ctl *ctl, unsigned *ret)
     return LB_EXIT_DONE;
 }
 
+/* Whom no rule is asked about. The module's own lines may say otherwise. */
+static void tell_not_gated(const struct lb_ctl *ctl, const char *account, gid_t gid)
+{
+    if (lb_people_in_group(account, gid, GATED) == 0)
+        lb_ctl_fail(ctl, 0, "%s is not in the group " GATED ": its logins wait for nobody, unless the PAM lines "
+                    "name it or another group of it", account);
+}
+
 /* The account under its canonical name and its groups, as the daemon sees them. One that does not exist here can be
  * asked about too; it is in no group. */
 static int read_account(const struct lb_ctl *ctl, const struct lb_ruleset *set, char **ret_name, char ***ret_groups)
@@ -138,6 +148,7 @@ static int read_account(const struct lb_ctl *ctl, const struct lb_ruleset *set, 
     if (r < 0)
         return lb_ctl_fail(ctl, LB_EXIT_FAILED, "the groups of %s are not known (%s), so a login is refused now; look "
                            "with: id %s", typed, strerrordesc_np(-r), typed);
+    tell_not_gated(ctl, *ret_name, gid);
     return LB_EXIT_DONE;
 }
 

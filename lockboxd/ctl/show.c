@@ -258,13 +258,15 @@ static void state(struct card *card, const json_t *request)
 
 static void who(struct card *card, const json_t *request)
 {
-    const char *key = lb_ctl_string(request, "key");
+    const char *key = lb_ctl_string(request, "key"), *engineer = lb_ctl_string(request, "engineer");
+    const char *space = strchr(key, ' ');
+    bool is_key = space && strcmp(space + 1, engineer) == 0; /* he has no other name */
 
     if (lb_show_is_window(request))
         line(card, "Engineer", LB_COLOUR_BOLD, "whoever comes with the ticket while it is open");
     else
-        line(card, "Engineer", LB_COLOUR_BOLD, "%s%s%s%s", lb_ctl_string(request, "engineer"), *key ? " (" : "", key,
-             *key ? ")" : "");
+        line(card, "Engineer", LB_COLOUR_BOLD, "%s%s%.*s%s%s", engineer, *key ? " (" : "",
+             (int)(is_key ? space - key : (ptrdiff_t)strlen(key)), key, is_key ? " key" : "", *key ? ")" : "");
 }
 
 /* What distinguishes this request from the one that it is not. */
@@ -437,6 +439,8 @@ static void what_to_do(struct card *card, const json_t *request)
 {
     bool own = geteuid() != 0 && lb_ctl_int(request, "uid") == geteuid();
 
+    if (card->ctl->verb && card->ctl->verb->question) /* which comes next */
+        return;
     for (size_t i = 0; i < LB_ELEMENTS(steps); i++)
         if (steps[i].own == own && is_in(request, steps[i].states) &&
             (!steps[i].only_with || json_object_get(request, steps[i].only_with)) &&

@@ -372,12 +372,12 @@ def test_only_what_the_rule_wants_is_asked(pam):
         assert "ticket" not in daemon.calls[1]["parameters"]
 
 
-def test_three_rounds(pam):
+def test_five_rounds(pam):
     with pam.double(reply("ask", message="Reason is missing.", ask=ASK["parameters"]["ask"])) as daemon:
         result = pam.run(*SUPPORT, *["--say="] * 20, "account")
         assert result.code["account"] == DENY
-        assert daemon.methods() == ["Begin"] * 4
-        assert len(result.of("prompt")) == 9
+        assert daemon.methods() == ["Begin"] * 6
+        assert len(result.of("prompt")) == 15
         assert result.shown[-1] == ("error", "Reason is missing.")
 
 

@@ -101,6 +101,7 @@ def test_kept_and_countersigned(trusted):
     handed = box.ctl("audit", "countersign", "/root/kept/c", "/root/kept/c.countersig", "--approver", "bob", user="root")
     assert "countersigned with ED25519" in handed.stderr and len(checkpoints(box, "countersigned")) == 1
     assert verify(box, "--known", "/root/kept/c")["whole"]
+    assert ", and as it was known.\n" in box.ctl("audit", "verify", "--known", "/root/kept/c").stdout
     last = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Events"))
 
     box.systemctl("stop", *UNITS)

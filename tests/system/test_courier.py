@@ -329,12 +329,19 @@ def test_who_may_look(box, courier):
 def test_status(box, courier):
     """lockboxctl status has its lines where there is a courier, or should be one."""
     assert "Courier" not in box.ctl("status").stdout
+    assert "there is no /etc/lockbox/courier.conf" in box.ctl("courier", "status", check=False).stderr
     courier.configure(courier.hook(), start=False)
     assert "Courier:  not running" in box.ctl("status").stdout
     assert box.ctl("courier", "status", check=False).returncode == 5
     courier.configure(courier.hook())
     assert "Courier:  running\n          webhook siem: idle, 0 sent\n" in box.ctl("status").stdout
     assert "Connected to localhost" in box.ctl("courier", "test", "webhook").stdout
+    assert box.ctl("courier", "dead").stdout == "Nothing was given up.\n"
+    for words, answer in {"mail": "it is not configured", "smoke": "mail, webhook, remote, export"}.items():
+        assert answer in box.ctl("courier", "test", words, check=False).stderr
+    courier.configure("[Mail]\nServer=smtp://localhost:587\nFrom=lockbox@localhost\n")
+    assert "\n          mail: idle, 0 sent\n" in box.ctl("courier", "status").stdout
+    assert "to whom?" in box.ctl("courier", "test", "mail", check=False).stderr
 
 
 def test_an_impostor_on_its_socket(box, courier):
@@ -361,6 +368,8 @@ def test_settings(box, courier):
     request = Engineer(box).request()
     courier.wait_received(lambda line: line["headers"]["webhook-id"].startswith(request))
     courier.configure(courier.hook("other"))
+    check = box.run("/usr/libexec/lockbox/lockbox-courier", "--check")
+    assert check.stdout == "The settings are good: webhook\n"
     Person(box).deny(request)
     courier.wait_received(lambda line: kind(line) == "denied", name="other")
 

@@ -7,6 +7,7 @@ import pytest
 from appliance import wait_for
 from conftest import SUITES
 from lockbox import PAM_SETUP, PENALTIES_DROP_IN, SSHD_DROP_IN, UNITS
+from signing import SIGNERS, trust
 
 SERVICES = ["sshd", "login", "sudo", "sudo-i", "su", "cron", "atd", "other"]
 KEPT = "etc/pam.d etc/ssh etc/sudoers etc/sudoers.d etc/systemd/system etc/passwd etc/group etc/cron.allow"
@@ -266,3 +267,20 @@ def test_lockbox_itself(host):
     finally:
         host.run("rm", "/etc/lockbox/policy.d/10-bad.policy")
         host.systemctl("enable", "--now", *UNITS)
+
+
+@on_one
+def test_signatures_need_keys(host):
+    """Where only a signature counts, and nobody's key is known, nobody gets in: a warning says so."""
+    def texts():
+        return [f["text"] for f in doctor(host)[1] if f["way"] == "lockbox: approvers"]
+
+    host.write("/etc/lockbox/policy.d/10-signed.policy",
+               "[Rule]\nAction=require-approval\n[Approval]\nEvidence=signed\n")
+    host.write(SIGNERS, "# bob's is to come\n\n")
+    try:
+        assert len(texts()) == 1 and f"there are no keys in {SIGNERS}" in texts()[0]
+        trust(host, bob="")
+        assert texts() == []
+    finally:
+        host.run("rm", "-f", "/etc/lockbox/policy.d/10-signed.policy", SIGNERS)

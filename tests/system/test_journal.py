@@ -143,6 +143,8 @@ def test_policy_check_and_explain(box):
     assert "10-deny.policy" in denied and "deny" in denied
     asked = box.ctl("policy", "explain", "--account", "eng", "--service", "sshd").stdout
     assert "50-test.policy" in asked and "4h" in asked
+    assert not box.ctl("policy", "explain", "--account", "eng").stderr
+    assert "bob is not in the group lockbox-gated" in box.ctl("policy", "explain", "--account", "bob").stderr
     text = Engineer(box, "eng2").connect().read_to_end()
     assert "The policy denies this login (10-deny.policy: Nobody there)." in text
 

@@ -10,6 +10,20 @@ from people import Engineer, Person, requests
 RULE = "[Rule]\nAction=require-approval\n[Request]\nMaxPending=50\n[Access]\nExclusive=no\n"
 USAGE = 2
 
+# Asks for access 2001 times, by one connection.
+MANY = """
+import json, socket
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/lockbox/control.socket")
+for i in range(2001):
+    call = {"method": "org.lockbox.Access.Request", "parameters": {"ticket": str(i), "reason": "why"}}
+    s.sendall(json.dumps(call).encode() + b"\\0")
+    reply = b""
+    while not reply.endswith(b"\\0"):
+        reply += s.recv(65536)
+    assert "error" not in json.loads(reply[:-1]), reply
+"""
+
 # What a program may rely on: present in every request of that state, nothing else beside what is named after it.
 ALWAYS = {"id", "state", "basis", "host", "account", "uid", "engineer", "service", "scope", "requested_at", "duration",
           "decide_by", "use_by", "reason", "rule", "ticket"}
@@ -137,3 +151,19 @@ def test_who_lists_what(box, four):
         return "".join(r["ticket"] for r in json.loads(box.ctl("list", "--all", "--json", user=user).stdout)["requests"])
     assert {user: listed(user) for user in ("eng", "eng2", "bob", "dora")} == \
         {"eng": "CA", "eng2": "B", "bob": "DCBA", "dora": "DCBA"}
+
+
+def test_cut(box):
+    """A reply holds 2000 requests: that there are more is said in the last line, to a program on standard error, with
+    what shows the rest."""
+    box.policy(RULE.replace("MaxPending=50", "MaxPending=2001"))
+    box.run("python3", "-", input=MANY, user="eng", timeout=120)
+    shown = box.ctl("list", "--json")
+    listed = json.loads(shown.stdout)
+    assert len(listed["requests"]) == 2000 and listed["more"] is True
+    last = box.ctl("list").stdout.splitlines()[-1]
+    assert shown.stderr.strip() == last and last.startswith("These are the newest 2000; for older ones add: --until '")
+    rest = json.loads(box.ctl("list", "--json", "--until", last.split("'")[1]).stdout)
+    assert rest["requests"][-1]["ticket"] == "0" and "more" not in rest
+    box.ctl("withdraw", rest["requests"][-1]["id"], user="eng")
+    assert "more" not in json.loads(box.ctl("list", "--json").stdout)  # exactly 2000 are all of them

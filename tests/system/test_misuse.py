@@ -33,7 +33,7 @@ def test_an_approval_counts_once(box, bob):
     request = grant(box, bob, "30min")
     before = show(box, request)
     again = bob.approve(request, "--for", "2h", check=False)
-    assert again.returncode == REFUSED and "not possible any more" in again.stderr
+    assert again.returncode == REFUSED and "not possible now" in again.stderr
     bob.revoke(request)
     for verb in ("approve", "deny", "revoke"):
         result = bob.ctl(verb, request, check=False)

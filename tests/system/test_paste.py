@@ -11,6 +11,7 @@ from people import SHELL, WAIT, Engineer, Person, requests, show
 from signing import KEYS, PEOPLE_FILE, REVOKED, SIGNERS, make_key, one_line, sign, statement, trust
 
 RULE = "[Rule]\nAction=require-approval\n"
+BOTH = "(bob, carol|carol, bob)"  # as the group has them, which a test before may have changed
 OFFER = "A signature can approve it here: !sign"
 
 
@@ -66,6 +67,15 @@ def test_at_an_ssh_prompt(everywhere):
     assert (event["evidence"], event["statement"], event["signature"]) == ("signed", text, signature)
     assert event["signer"].startswith("ED25519 SHA256:") and event["approver"] == "bob"
     assert words(box, request) == []
+
+
+def test_only_at_a_prompt(paper):
+    """Where nothing can be pasted the offer is not made; a word that is mistyped names it at the prompt."""
+    assert OFFER not in paper.ctl("request", "--reason", "why", user="eng2").stderr
+    engineer = Engineer(paper)
+    request = engineer.request()
+    assert "back, !sign shows what to sign. Other words go to the approver." in say(engineer, "!sing")
+    assert words(paper, request) == []
 
 
 def test_at_a_console(everywhere):
@@ -153,14 +163,14 @@ def test_who_can_sign(paper):
     engineer = Engineer(box)
     engineer.request()
     shown = say(engineer, "!sign")
-    assert "Who signs? One of: bob, carol. Such as: !sign bob" in shown
+    assert re.search(f"Who signs\\? One of: {BOTH}\\. Such as: !sign (bob|carol)\n", shown)
     shown = say(engineer, "!sign dora")
-    assert "dora cannot approve it now; bob, carol can" in shown
+    assert re.search(f"dora cannot approve it now; {BOTH} can", shown)
     assert "!sign [NAME] [DURATION]" in say(engineer, "!sign bob soon")
     trust(box, carol="")
     assert "Approver: carol" in say(engineer, "!sign")
     box.run("rm", SIGNERS)
-    assert OFFER not in say(engineer, "!sign bob") and "bob, carol" in say(engineer, "!sign")
+    assert OFFER not in say(engineer, "!sign bob") and re.search(BOTH, say(engineer, "!sign"))
     engineer.hang_up()
     engineer.connect().read_request()
     assert OFFER not in engineer.terminal.before

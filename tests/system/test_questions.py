@@ -11,14 +11,26 @@ GRACE = "/etc/ssh/sshd_config.d/01-grace.conf"
 
 
 def test_answers_are_checked(box):
-    """A wrong ticket, no reason and no time are asked again, with what is the matter."""
+    """Wrong answers are asked for again, and only those, with what is the matter."""
     box.policy(TICKETS)
     eng = Engineer(box).connect()
-    eng.ask("CASE-12 ")
-    eng.terminal.expect_exact("This is not a ticket as this host expects it.")
-    eng.ask("CASE-1234", "")
-    eng.terminal.expect_exact("A reason is needed.")
-    eng.ask("CASE-1234", "the disk is full", "soon")
+    eng.ask("CASE-12 ", "", "soon")
+    eng.terminal.expect("This is not a ticket as this host expects it.\r+\nIt has to fit CASE-\\[0-9\\]\\{4,\\}\r+\n")
+    eng.answer("Ticket: ", "CASE-1234")
+    eng.terminal.expect("A reason is needed.\r+\nReason: ")
+    eng.terminal.sendline("the disk is full")
+    eng.terminal.expect("This is not a time: say for example 2h or 30min.\r+\nFor how long \\[8h\\]: ")
+    eng.terminal.sendline("2h")
+    request = show(box, eng.read_request())
+    assert (request["ticket"], request["reason"], request["duration"]) == ("CASE-1234", "the disk is full", 7200)
+
+
+def test_answers_that_stay_wrong(box):
+    """After a few of them the login is over, and nothing was asked for."""
+    eng = Engineer(box).connect()
+    eng.ask(duration="soon")
+    for _ in range(4):
+        eng.answer("]: ", "later")
     assert "This is not a time" in eng.read_to_end()
     assert requests(box) == []
 
@@ -77,6 +89,31 @@ def test_words_for_the_approver(box):
     messages = show(box, request)["messages"]
     assert [(m["from"], m["text"]) for m in messages] == [(box.client.fingerprint("alice"), "the array is rebuilding")]
     assert "the array is rebuilding" in Person(box).ctl("show", request).stdout
+
+
+def test_slips_are_not_sent(box):
+    """A word with ! that there is none of is answered with those that there are, and not said to the approver."""
+    eng = Engineer(box)
+    request = eng.request()
+    eng.wait("!help")
+    eng.terminal.expect_exact("There is no such word here: !withdraw takes the request back. Other")
+    eng.terminal.expect_exact(WAIT)
+    eng.wait("! is no word")
+    eng.terminal.expect_exact("! is no word")
+    assert [m["text"] for m in show(box, request)["messages"]] == ["! is no word"]
+
+
+def test_words_that_cross(box):
+    """Who types before he has seen what was asked is shown that, too."""
+    eng, bob = Engineer(box), Person(box)
+    request = eng.request()
+    bob.ctl("ask", request, "which disk?")
+    bob.ctl("ask", request, "the one that is full?")
+    eng.wait("I am here")
+    eng.terminal.expect("bob: which disk\\?\r+\nbob: the one that is full\\?\r+\n.*: I am here\r+\n")
+    eng.answer(WAIT, "all of them")
+    eng.terminal.expect("asked for 8h.(.*)all of them")
+    assert "which disk" not in eng.terminal.match[1]
 
 
 @pytest.mark.parametrize("verb, expected", [("approve", "in"), ("deny", "out")])

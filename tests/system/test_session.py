@@ -208,7 +208,7 @@ def test_list_follow_rings(box):
     """`list --follow` draws the table again with each change, and rings for a new request."""
     terminal = Person(box).log_in()
     terminal.sendline("lockboxctl list --follow")
-    terminal.expect("No such requests")
+    terminal.expect("No such requests are open")
     request = Engineer(box).request()
     terminal.expect("\a.*" + request)
     terminal.expect("Action needed")

@@ -168,6 +168,8 @@ static void test_suggestions(void **state)
     assert_mistake("[Limits]\nWaiter=3\n", "2: unknown key \"Waiter\" (did you mean \"Waiters\"?)");
     assert_mistake("[Limits]\nXyzzy=3\n", "2: unknown key \"Xyzzy\"");
     assert_mistake("[Limit]\n", "1: unknown section \"Limit\" (did you mean \"Limits\"?)");
+    assert_mistake("[Hosts]\nName=x\n", "1: unknown section \"Hosts\" (did you mean \"Host\"?)");
+    assert_mistake("[Limits]\nName=x\n", "2: unknown key \"Name\"");
     assert_mistake("[Host]\nName=a\nName=b\n", "3: Name= is there twice, first on line 2; put all of it on one line");
 }
 

@@ -463,13 +463,46 @@ static void test_approve_asks(void **state)
     RESULT no = run_asked("n\n", REPLIES(LISTS(PENDING), GIVES(LATER)), argv);
 
     (void)state;
-    assert_non_null(strstr(yes.out, "Engineer:    alice\nAccount:     eng@box\n"));
+    assert_non_null(strstr(yes.out, "Engineer:   alice\nAccount:    eng@box\n"));
     assert_non_null(strstr(yes.out, "\nApprove this for 30min, from tomorrow 09:00? [y/N] Approved 7F3K-9QXM"));
     assert_string_equal(yes.asked, "List {}\nApprove {\"for\":1800,\"from\":\"2024-05-04T09:00:00Z\","
                                    "\"id\":\"7F3K-9QXM\"}\n");
     assert_int_equal(no.status, LB_EXIT_FAILED);
     assert_string_equal(no.asked, "List {}\n");
     assert_string_equal(no.err, "lockboxctl: nothing was changed\n");
+}
+
+/* What to look at next is named. */
+static void test_refusals(void **state)
+{
+    static const char over[] =
+        "{\"error\":\"org.lockbox.Access.NotPossible\",\"parameters\":{\"reason\":\"it is over\"}}";
+    static const char wrong[] =
+        "{\"error\":\"org.lockbox.Access.InvalidParameter\",\"parameters\":{\"reason\":\"no\"}}";
+
+    (void)state;
+    expect(RUN(REPLIES(over), "approve", "7f3k9qxm"), LB_EXIT_FAILED, "Approve {\"id\":\"7F3K-9QXM\"}\n", "",
+           "lockboxctl: not possible now: it is over; look with: lockboxctl show 7F3K-9QXM\n");
+    expect(RUN(REPLIES(wrong), "approve", "7f3k9qxm"), LB_EXIT_FAILED, "Approve {\"id\":\"7F3K-9QXM\"}\n", "",
+           "lockboxctl: refused: no; see: lockboxctl approve --help\n");
+}
+
+/* What is asked is what a yes would do, and nobody is asked where it would do nothing. */
+static void test_approve_asks_for_what_counts(void **state)
+{
+    static const char signs[] =
+        LISTS(REQUEST("pending", "approval", ALICE ",\"stage\":\"customer\",\"evidence\":\"signed\""));
+    RESULT more = run_asked("n\n", REPLIES(LISTS(PENDING)), ARGV("approve", "--for", "20h"));
+    RESULT unsigned_yes = run_asked("y\n", REPLIES(signs), ARGV("approve"));
+
+    (void)state;
+    assert_non_null(strstr(more.out, "\nApprove this for 4h? [y/N] "));
+    assert_null(strstr(more.out, "lockboxctl approve"));
+    assert_int_equal(unsigned_yes.status, LB_EXIT_NOT_PERMITTED);
+    assert_string_equal(unsigned_yes.out, "");
+    assert_string_equal(unsigned_yes.asked, "List {}\n");
+    assert_string_equal(unsigned_yes.err, "lockboxctl: only a signed approval counts for 7F3K-9QXM: lockboxctl approve "
+                                          "7F3K-9QXM --sign KEY\n");
 }
 
 static void test_extend_asks(void **state)
@@ -564,6 +597,30 @@ static void test_lists(void **state)
            "7F3K-9QXM  Action needed      alice              eng                      4h more    by today 20:00\n", "");
 }
 
+/* A list that is cut says so, and how to see the rest: a program on standard error. */
+static void test_lists_are_cut(void **state)
+{
+    static const char more[] = "{\"parameters\":{\"more\":true,\"requests\":[" PENDING "]}}";
+    static const char words[] = "These are the newest 1; for older ones add: --until '2024-05-03 15:50:01'\n";
+    RESULT text = RUN(REPLIES(more), "list", "--all"), json = RUN(REPLIES(more), "list", "--json");
+
+    (void)state;
+    assert_non_null(strstr(text.out, words));
+    assert_string_equal(text.err, "");
+    assert_null(strstr(json.out, words));
+    assert_non_null(strstr(json.out, "\"more\":true"));
+    assert_string_equal(json.err, words);
+}
+
+static void test_lists_of_nothing(void **state)
+{
+    (void)state;
+    expect(RUN(REPLIES(LISTS("")), "list", "--ticket", "CASE-1"), LB_EXIT_DONE, "List {\"ticket\":\"CASE-1\"}\n",
+           "No such requests are open; with --recent those that were closed, too.\n", "");
+    expect(RUN(REPLIES(LISTS("")), "list", "--all"), LB_EXIT_DONE, "List {\"which\":\"all\"}\n", "No such requests.\n",
+           "");
+}
+
 /* --- scripts ------------------------------------------------------------------------------------------------------ */
 
 #define SCRIPT "#!/bin/sh\necho hi\n"
@@ -641,7 +698,14 @@ static void test_verbs_of_later_versions(void **state)
     expect(RUN(NO_REPLIES, "watch", "7F3K-9QXM"), LB_EXIT_USAGE, "", "",
            "lockboxctl: watch: not supported by this version\n");
     expect(RUN(NO_REPLIES, "grand"), LB_EXIT_USAGE, "", "",
-           "lockboxctl: grand is no command; the commands that there are: lockboxctl --help\n");
+           "lockboxctl: grand is no command (did you mean grant?); the commands that there are: lockboxctl --help\n");
+    expect(RUN(NO_REPLIES, "--json", "list", "--sinse", "yesterday"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: the options that there are: lockboxctl list --help\n");
+    expect(RUN(NO_REPLIES, "policy", "--help"), LB_EXIT_DONE, "",
+           "  policy check [FILE...]  is the policy without mistakes?\n"
+           "  policy explain          which rule decides a login, and why\n", "");
+    expect(RUN(NO_REPLIES, "unlock"), LB_EXIT_USAGE, "", "",
+           "lockboxctl: unlock is no command; the commands that there are: lockboxctl --help\n");
 }
 
 /* --- events ------------------------------------------------------------------------------------------------------- */
@@ -695,11 +759,15 @@ int main(void)
         cmocka_unit_test(test_extend),
         cmocka_unit_test(test_approve_more_time),
         cmocka_unit_test(test_approve_asks),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_approve_asks_for_what_counts),
         cmocka_unit_test(test_extend_asks),
         cmocka_unit_test(test_words_while_waiting),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_refusals_have_their_status),
         cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_lists_are_cut),
+        cmocka_unit_test(test_lists_of_nothing),
         cmocka_unit_test(test_run),
         cmocka_unit_test(test_run_shows_pieces),
         cmocka_unit_test(test_run_what_is_no_script),

@@ -145,6 +145,20 @@ static void test_optional_parts(void **state)
     assert_says(&e, "eng@vendor.example asks for access to root@appliance by sshd.");
 }
 
+/* A window is nobody's by name. */
+static void test_nobody_is_named(void **state)
+{
+    struct lb_event e = sample_event(LB_EVENT_STOPPED, 0);
+
+    (void)state;
+    e.engineer = "";
+    e.note = NULL;
+    e.by = "bob";
+    assert_says(&e, "bob stopped access of whoever has the ticket on root; everything in its sessions ends now.");
+    e.engineer = NULL;
+    assert_says(&e, "bob stopped access of whoever has the ticket on root; everything in its sessions ends now.");
+}
+
 /* A zero in a receipt is said. */
 static void test_receipt_says_its_zeroes(void **state)
 {
@@ -298,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_priorities),
         cmocka_unit_test(test_every_kind_has_a_sentence),
         cmocka_unit_test(test_optional_parts),
+        cmocka_unit_test(test_nobody_is_named),
         cmocka_unit_test(test_receipt_says_its_zeroes),
         cmocka_unit_test(test_spans_are_for_people),
         cmocka_unit_test(test_what_was_decided_is_said),

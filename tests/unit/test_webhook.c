@@ -197,6 +197,7 @@ static void test_ntfy(void **state)
     (void)state;
     assert_non_null(strstr(body, "a \"b\" asks for access to root@appliance"));
     assert_non_null(strstr(body, "\nRequest: 7F3K-9QXM\n"));
+    assert_non_null(strstr(body, "\nDecide with: lockboxctl approve 7F3K-9QXM, lockboxctl deny 7F3K-9QXM\n"));
     assert_non_null(strstr(body, "\nReason: a \"b\"\n"));
 }
 

@@ -12,6 +12,7 @@
 #include "policy/base.h"
 
 #define APPROVERS "/etc/lockbox/approvers.conf"
+#define SIGNERS "/etc/lockbox/allowed_signers"
 #define ANSWER_MS 5000
 
 static void check_module(struct lb_doctor *d)
@@ -83,6 +84,23 @@ static int load_approvers(struct lb_doctor *d, struct lb_approvers **ret)
     return r == -ENOMEM ? r : 0;
 }
 
+/* Whether there is a line in it, and not a remark. */
+static bool has_keys(const char *path)
+{
+    LB_FREE char *text = NULL;
+    struct lb_ini_errors errors = { 0 };
+    size_t size = 0;
+    bool found = false;
+
+    if (lb_read_text(path, false, &text, &size, &errors) > 0)
+        for (const char *line = text; line && !found; line = strchr(line, '\n')) {
+            line += strspn(line, " \t\n");
+            found = *line && *line != '#';
+        }
+    free(errors.text);
+    return found;
+}
+
 /* A rule whose requests nobody can decide. */
 static void check_rule(struct lb_doctor *d, const struct lb_approvers *approvers, const struct lb_terms *terms,
                        const char *path)
@@ -100,6 +118,9 @@ static void check_rule(struct lb_doctor *d, const struct lb_approvers *approvers
                        "needed, and %zu people can give one: nobody gets in\nusermod --append --groups "
                        "lockbox-approvers ACCOUNT",
                        (long long)terms->quorum, n);
+    if (r == 0 && terms->evidence == LB_EVIDENCE_SIGNED && !has_keys(SIGNERS))
+        lb_doctor_find(d, LB_WAY_WARNING, "lockbox: approvers", (struct lb_place){ path, 0 }, "only a signature counts "
+                       "(Evidence=signed), and there are no keys in " SIGNERS ": nobody gets in\nman lockbox-consent");
 }
 
 static void check_policy(struct lb_doctor *d)
