@@ -81,11 +81,14 @@ static void check_names(const char *path, const char *text, struct lb_ini_errors
 {
     char name[LB_SENTENCE_NAME_MAX] = "";
     ptrdiff_t at = lb_sentence_check(text, lb_words_know, name);
+    const char *near;
 
     if (at < 0)
         return;
+    near = *name ? lb_words_near(name) : NULL;
     if (*name)
-        lb_ini_error(errors, path, line_of(text, (size_t)at), "{%s} stands for nothing", name);
+        lb_ini_error(errors, path, line_of(text, (size_t)at), "{%s} stands for nothing%s%s%s", name,
+                     near ? " (did you mean {" : "", near ? near : "", near ? "}?)" : "");
     else
         lb_ini_error(errors, path, line_of(text, (size_t)at),
                      "a bracket without its other one, or one within another; [[ and ]] stand for one");

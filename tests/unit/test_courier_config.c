@@ -216,7 +216,7 @@ static void test_template(void **state)
     free(LB_TAKE(wanted));
     put("t", "{\n\"x\": \"{mesage}\"}\n");
     assert_int_equal(load(text, &c, &error), -EINVAL);
-    assert_true(asprintf(&wanted, "%s/t:2: there is no placeholder {mesage} (did you mean {message}?)\n", directory) > 0);
+    assert_true(asprintf(&wanted, "%s/t:2: {mesage} stands for nothing (did you mean {message}?)\n", directory) > 0);
     assert_string_equal(error, wanted);
     free(LB_TAKE(error));
     put("t", "{\"x\": \"{message}\"}\n");

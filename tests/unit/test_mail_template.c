@@ -141,9 +141,9 @@ static void test_replaced(void **state)
 static void test_mistakes(void **state)
 {
     static const struct { const char *name, *text, *wanted; } rows[] = {
-        { "action.txt", "one\ntwo {enginer}\n", "action.txt:2: {enginer} stands for nothing\n" },
-        { "action.txt", "{approvals}", "action.txt:1: {approvals} stands for nothing\n" }, /* no text, a list */
-        { "action.txt", "{end}", "action.txt:1: {end} stands for nothing\n" },
+        { "action.txt", "one\ntwo {enginer}\n", "action.txt:2: {enginer} stands for nothing (did you mean {engineer}?)\n" },
+        { "action.txt", "{approvals}", "action.txt:1: {approvals} stands for nothing" }, /* no text, a list */
+        { "action.txt", "{end}", "action.txt:1: {end} stands for nothing" },
         { "action.txt", "{end.by}{end.by.at}", "action.txt:1: {end.by.at} stands for nothing\n" },
         { "action.html", "a\nb\n[{id}\n", "action.html:3: a bracket without its other one" },
         { "action.html", "]", "action.html:1: a bracket without its other one" },
