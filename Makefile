@@ -132,6 +132,25 @@ $(BUILD)/tests/pam/%.so: $(OBJ)/tests/pam/%.o
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) -shared -o $@ $^ $(ALL_LDFLAGS)
 
+# Fuzz targets, with a main of their own that mixes what is in tests/fuzz/seeds; a fuzzer's own main, and coverage, with
+#   make CC=clang SANITIZE=fuzzer,address,undefined BUILD=build/fuzz build/fuzz/tests/fuzz/fuzz_reply
+fuzzers := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+wrap = $(addprefix -Wl$(comma)--wrap=,$(1))
+comma := ,
+$(OBJ)/tests/fuzz/%.o: CPPFLAGS += $(if $(findstring fuzzer,$(SANITIZE)),,-DLB_FUZZ_MAIN)
+$(BUILD)/tests/fuzz/fuzz_dialogue: more_l = $(call wrap,sd_event_source_set_time_relative lb_service_open lb_transfer_start \
+  lb_transfer_free lb_query_start lb_query_free lb_log)
+$(BUILD)/tests/fuzz/fuzz_config: more_l = $(call wrap,lb_read_text lb_mail_templates_load)
+$(BUILD)/tests/fuzz/fuzz_template: more_l = $(call wrap,lb_read_text)
+$(BUILD)/tests/fuzz/fuzz_control: more_l = $(call wrap,lb_transfer_start)
+$(BUILD)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(daemon_o) $(policy_o) $(proto_o) $(filter-out %/main.o,$(courier_o))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -pie -o $@ $^ $(ALL_LDFLAGS) $(courier_l) $(more_l)
+
+.PHONY: check-fuzz
+check-fuzz: $(fuzzers)
+	$(Q)tests/fuzz/run.sh $(fuzzers)
+
 .PHONY: check-unit
 check-unit: $(unit_tests)
 	$(Q)tests/unit/run.sh $(unit_tests)
@@ -155,12 +174,14 @@ check-system:
 	$(Q)LOCKBOX_STAGED=1 tests/system/run.sh pytest -q -n $$((2 * $$(nproc))) --dist loadfile tests/system
 
 # What repeats too often for every day: each way in which something could outlive an access, and the courier killed at
-# many moments, twenty times; the power gone and the daemon killed at every single write; ten thousand damages.
+# many moments, twenty times; the power gone and the daemon killed at every single write; ten thousand damages; and what
+# comes from outside in a hundred thousand mixtures.
 .PHONY: check-long
 check-long: export LOCKBOX_LONG := 1
 check-long:
 	$(Q)tests/setup.sh test
 	$(Q)LIMIT=1200 $(again) check-unit check-pam
+	$(Q)LIMIT=1200 ROUNDS=100000 $(again) SANITIZE=address,undefined check-fuzz
 	$(Q)$(stage)
 	$(Q)LOCKBOX_REPEAT=20 tests/system/run.sh pytest -q tests/system/test_survivors.py \
 	  tests/system/test_courier.py::test_killed_again_and_again

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Runs every test there is and ends with one line that counts them all. `make check` calls it.
 #
-#   tests/check.sh [PART…]     default: build lint unit pam unit-sanitized pam-sanitized demo system
+#   tests/check.sh [PART…]     default: build lint unit pam unit-sanitized pam-sanitized fuzz demo system
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -26,6 +26,7 @@ part() {
     pam) again -j"$(nproc)" check-pam ;;
     unit-sanitized) again -j"$(nproc)" SANITIZE=address,undefined check-unit ;;
     pam-sanitized) again -j"$(nproc)" SANITIZE=address,undefined check-pam ;;
+    fuzz) again -j"$(nproc)" SANITIZE=address,undefined check-fuzz ;;
     demo) DEMO=auto again demo ;;
     system) again check-system ;;
     *) echo "check.sh: no part $1" >&2; return 2 ;;
@@ -55,7 +56,7 @@ run() {
 }
 
 tests/setup.sh test || { echo '0 passed, 1 failed'; exit 1; }
-[ $# -gt 0 ] || set -- build lint unit pam unit-sanitized pam-sanitized demo system
+[ $# -gt 0 ] || set -- build lint unit pam unit-sanitized pam-sanitized fuzz demo system
 for name in "$@"; do
     run "$name"
 done

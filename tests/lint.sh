@@ -4,7 +4,7 @@
 #
 #   tests/lint.sh
 #
-# Says nothing of what is in order. cppcheck and mandoc are used where they are installed.
+# Says nothing of what is in order. cppcheck, mandoc and jsonschema are used where they are installed.
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -134,6 +134,10 @@ for name in sys.argv[1:]:
 
 if command -v mandoc >/dev/null; then
     mandoc -T lint -W warning packaging/man/*.[1-8] 2>&1 | sed 's/^mandoc: //' | complain man
+fi
+
+if ${PYTHON:-/usr/bin/python3} -c 'import jsonschema, yaml' 2>/dev/null; then
+    ${PYTHON:-/usr/bin/python3} -B tests/system/openapi.py packaging/remote/openapi.yaml 2>&1 | complain interface
 fi
 
 # --- static checks ----------------------------------------------------------------------------------------------------

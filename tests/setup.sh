@@ -10,8 +10,8 @@ set -eu
 
 build='build-essential pkg-config libpam0g-dev libjansson-dev libsystemd-dev libsqlite3-dev libssl-dev
     libcurl4-openssl-dev libqrencode-dev libcmocka-dev'
-test='mmdebstrap systemd-container python3-pytest python3-pytest-xdist python3-pexpect python3-botocore openssh-client
-    util-linux mount procps debian-archive-keyring libzbar0'
+test='mmdebstrap systemd-container python3-pytest python3-pytest-xdist python3-pexpect python3-botocore python3-yaml
+    python3-jsonschema openssh-client util-linux mount procps debian-archive-keyring libzbar0'
 
 case "${1-}" in
 build) wanted=$build ;;

@@ -25,8 +25,7 @@ static bool is_urgent(int notice)
 /* One of the texts, filled in; owned. */
 static int fill(const struct lb_mail_config *config, const struct lb_matter *m, enum lb_mail_part part, char **ret)
 {
-    const char *text = lb_mail_templates_text(config->texts, m->notice, part);
-    struct lb_words words = { m, config->link, part == LB_MAIL_HTML ? lb_words_html : lb_words_plain };
+    struct lb_words words = { m, config->link, part == LB_MAIL_HTML ? LB_FORM_HTML : LB_FORM_PLAIN };
     LB_FREE char *filled = NULL;
     size_t size;
     FILE *out = open_memstream(&filled, &size);
@@ -34,7 +33,7 @@ static int fill(const struct lb_mail_config *config, const struct lb_matter *m, 
 
     if (!out)
         return -ENOMEM;
-    r = lb_sentence_write(out, text, lb_words_write, &words);
+    r = lb_mail_templates_write(config->texts, part, &words, out);
     if (fclose(out) != 0 && r == 0)
         r = -ENOMEM;
     if (r == 0)

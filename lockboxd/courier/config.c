@@ -64,6 +64,14 @@ static void set_secret(void *member, const char *value, const struct lb_ini_plac
         keep(member, value, at);
 }
 
+/* Written out: curl also takes "https:/host" and "S3://bucket", and others here would take them for something else. */
+static bool begins_with(const char *value, const char *scheme)
+{
+    size_t n = strlen(scheme);
+
+    return strncmp(value, scheme, n) == 0 && strncmp(value + n, "://", 3) == 0 && value[n + 3] != '/';
+}
+
 /* One of the schemes, a host, and nothing secret in it. */
 static bool is_url(const char *value, const char *const *schemes)
 {
@@ -72,7 +80,7 @@ static bool is_url(const char *value, const char *const *schemes)
     bool good = u && lb_text_is_clean(value, 2048) && !strchr(value, ' ') &&
                 curl_url_set(u, CURLUPART_URL, value, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
                 curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-                lb_strings_contain((char **)schemes, scheme) &&
+                lb_strings_contain((char **)schemes, scheme) && begins_with(value, scheme) &&
                 curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && *host &&
                 curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_NO_USER;
 
@@ -439,10 +447,14 @@ static void read_template(struct lb_webhook_config *w, const struct lb_ini_place
     size_t size = 0;
     LB_FREE char *mistake = NULL;
     unsigned line = 0;
+    size_t mistakes = at->errors->n;
+    int r = lb_read_text(w->template, true, &w->text, &size, at->errors);
 
-    if (lb_read_text(w->template, true, &w->text, &size, at->errors) < 0)
+    if (r < 0)
         at->errors->oom = true;
-    if (w->text && strlen(w->text) != size)
+    else if (r == 0 && at->errors->n == mistakes)
+        lb_ini_error(at->errors, w->template, 0, "is empty");
+    else if (w->text && strlen(w->text) != size)
         lb_ini_error(at->errors, w->template, 0, "has NUL bytes in it");
     else if (w->text && lb_template_check(w->text, &line, &mistake) < 0)
         lb_ini_error(at->errors, w->template, line, "%s", mistake ? mistake : "out of memory");

@@ -17,8 +17,12 @@ static const char *const suffixes[LB_MAIL_PART_MAX_] = {
     [LB_MAIL_HTML] = ".html",
 };
 
+#define LAYOUT "layout.html"
+#define BODY "body"
+
 struct lb_mail_templates {
     char *texts[LB_NOTICE_MAX_][LB_MAIL_PART_MAX_]; /* NULL: as it is built in */
+    char *layout;                                   /* NULL … */
 };
 
 struct lb_mail_templates *lb_mail_templates_free(struct lb_mail_templates *t)
@@ -26,6 +30,8 @@ struct lb_mail_templates *lb_mail_templates_free(struct lb_mail_templates *t)
     for (int notice = 0; t && notice < LB_NOTICE_MAX_; notice++)
         for (int part = 0; part < LB_MAIL_PART_MAX_; part++)
             free(t->texts[notice][part]);
+    if (t)
+        free(t->layout);
     free(t);
     return NULL;
 }
@@ -45,6 +51,53 @@ const char *lb_mail_templates_text(const struct lb_mail_templates *t, int notice
         if (is_file_of(text->name, notice, part))
             return text->text;
     return "";
+}
+
+/* One that begins as a page does is a page of its own. */
+static bool is_page(const char *text)
+{
+    static const char *const beginnings[] = { "<!DOCTYPE", "<html" };
+
+    text += strspn(text, " \n");
+    for (size_t i = 0; i < LB_ELEMENTS(beginnings); i++)
+        if (strncasecmp(text, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    return false;
+}
+
+static const char *layout_of(const struct lb_mail_templates *t)
+{
+    const struct lb_mail_text *text = lb_mail_texts;
+
+    while (text->name && strcmp(text->name, LAYOUT) != 0)
+        text++;
+    return t && t->layout ? t->layout : text->name ? text->text : "{" BODY "}";
+}
+
+/* What stands for the names of a layout. */
+struct page {
+    const char *body;
+    struct lb_words *words;
+};
+
+static int put_page(void *userdata, const char *name, bool optional, FILE *out)
+{
+    struct page *p = userdata;
+    int r;
+
+    if (strcmp(name, BODY) != 0)
+        return lb_words_write(p->words, name, optional, out);
+    r = lb_sentence_write(out, p->body, lb_words_write, p->words);
+    return r < 0 ? r : 1;
+}
+
+int lb_mail_templates_write(const struct lb_mail_templates *t, enum lb_mail_part part, struct lb_words *words, FILE *out)
+{
+    struct page page = { lb_mail_templates_text(t, words->matter->notice, part), words };
+
+    if (part == LB_MAIL_HTML && *page.body && !is_page(page.body))
+        return lb_sentence_write(out, layout_of(t), put_page, &page);
+    return lb_sentence_write(out, page.body, lb_words_write, words);
 }
 
 /* --- reading --------------------------------------------------------------------------------------------------------- */
@@ -77,21 +130,30 @@ static void check_characters(const char *path, const char *text, size_t size, st
     }
 }
 
-static void check_names(const char *path, const char *text, struct lb_ini_errors *errors)
+static bool is_known_to_layout(const char *name)
+{
+    return strcmp(name, BODY) == 0 || lb_words_know(name);
+}
+
+static void check_names(const char *path, const char *text, bool layout, struct lb_ini_errors *errors)
 {
     char name[LB_SENTENCE_NAME_MAX] = "";
-    ptrdiff_t at = lb_sentence_check(text, lb_words_know, name);
+    ptrdiff_t at = lb_sentence_check(text, layout ? is_known_to_layout : lb_words_know, name);
+    const char *near;
 
     if (at < 0)
         return;
+    near = *name ? lb_words_near(name) : NULL;
     if (*name)
-        lb_ini_error(errors, path, line_of(text, (size_t)at), "{%s} stands for nothing", name);
+        lb_ini_error(errors, path, line_of(text, (size_t)at), "{%s} stands for nothing%s%s%s", name,
+                     near ? " (did you mean {" : "", near ? near : "", near ? "}?)" : "");
     else
         lb_ini_error(errors, path, line_of(text, (size_t)at),
                      "a bracket without its other one, or one within another; [[ and ]] stand for one");
 }
 
-static int read_file(const char *path, int part, char **ret, struct lb_ini_errors *errors)
+/* 1 and the text, which may be ""; 0: it could not be read, which is told. */
+static int read_text(const char *path, bool layout, char **ret, struct lb_ini_errors *errors)
 {
     LB_FREE char *text = NULL;
     size_t size = 0, mistakes = errors->n;
@@ -101,19 +163,39 @@ static int read_file(const char *path, int part, char **ret, struct lb_ini_error
         return r;
     if (r == 0 && errors->n > mistakes)
         return 0;
-    if (r == 0 && part != LB_MAIL_HTML)
-        lb_ini_error(errors, path, 0, "is empty, and a mail without it is of no use");
     if (r == 0)
         text = strdup("");
     if (!text)
         return -ENOMEM;
     check_characters(path, text, size, errors);
-    check_names(path, text, errors);
-    if (part == LB_MAIL_SUBJECT && text[strcspn(text, "\n")] && text[strcspn(text, "\n") + 1])
-        lb_ini_error(errors, path, 2, "a subject has one line");
+    check_names(path, text, layout, errors);
     free(*ret);
     *ret = LB_TAKE(text);
-    return 0;
+    return 1;
+}
+
+static int read_file(const char *path, int part, char **ret, struct lb_ini_errors *errors)
+{
+    int r = read_text(path, false, ret, errors);
+    const char *text = r > 0 ? *ret : NULL;
+
+    if (text && !*text && part != LB_MAIL_HTML)
+        lb_ini_error(errors, path, 0, "is empty, and a mail without it is of no use");
+    if (text && part == LB_MAIL_SUBJECT && text[strcspn(text, "\n")] && text[strcspn(text, "\n") + 1])
+        lb_ini_error(errors, path, 2, "a subject has one line");
+    return r < 0 ? r : 0;
+}
+
+/* Without the blank every mail would be the same, and say nothing. */
+static int read_layout(const char *path, char **ret, struct lb_ini_errors *errors)
+{
+    static const char blank[] = "{" BODY "}";
+    int r = read_text(path, true, ret, errors);
+    const char *at = r > 0 ? strstr(*ret, blank) : NULL;
+
+    if (r > 0 && (!at || strstr(at + 1, blank)))
+        lb_ini_error(errors, path, 0, "has to have %s once: there the mail is put", blank);
+    return r < 0 ? r : 0;
 }
 
 /* What has the end of one of ours and is none would be a replacement that does not replace. */
@@ -137,6 +219,8 @@ static int take(struct lb_mail_templates *t, const char *directory, const char *
         path = NULL;
         return -ENOMEM;
     }
+    if (strcmp(name, LAYOUT) == 0)
+        return read_layout(path, &t->layout, errors);
     for (int notice = 1; notice < LB_NOTICE_MAX_; notice++)
         for (int part = 0; part < LB_MAIL_PART_MAX_; part++)
             if (is_file_of(name, notice, part))

@@ -21,12 +21,13 @@ static char *dump(json_t *object)
 }
 
 /* What `lockboxctl events --json` prints, and the request as `lockboxctl show --json` does. */
-static char *compose_event(const struct lb_webhook_config *w, const struct lb_matter *m)
+static char *compose_event(const struct lb_webhook_config *w, const char *link, const struct lb_matter *m)
 {
     json_t *body = json_pack("{ss ss ss}", "type", m->event ? lb_event_names[m->event->kind] : "test", "host", m->host,
                              "notice", lb_notice_names[m->notice]);
 
     (void)w;
+    (void)link;
     if (m->shown)
         json_object_set(body, "event", (json_t *)m->shown);
     if (m->request)
@@ -54,9 +55,10 @@ static char *compose_plain(const struct lb_matter *m)
     return text;
 }
 
-static char *compose_ntfy(const struct lb_webhook_config *w, const struct lb_matter *m)
+static char *compose_ntfy(const struct lb_webhook_config *w, const char *link, const struct lb_matter *m)
 {
     (void)w;
+    (void)link;
     return compose_plain(m);
 }
 
@@ -78,12 +80,13 @@ static char *escape_slack(const char *text)
 }
 
 /* A block of plain text, in which Slack looks for no markup; the text for notifications and old clients is escaped. */
-static char *compose_slack(const struct lb_webhook_config *w, const struct lb_matter *m)
+static char *compose_slack(const struct lb_webhook_config *w, const char *link, const struct lb_matter *m)
 {
     LB_FREE char *plain = compose_plain(m), *escaped = plain ? escape_slack(plain) : NULL;
     char title[128];
 
     (void)w;
+    (void)link;
     snprintf(title, sizeof(title), "lockbox: %s", lb_matter_title(m));
     if (!escaped)
         return NULL;
@@ -108,7 +111,7 @@ static json_t *teams_line(const char *name, const char *value)
                      "TextRun", "text", bold, "weight", "bolder", "type", "TextRun", "text", value);
 }
 
-static char *compose_teams(const struct lb_webhook_config *w, const struct lb_matter *m)
+static char *compose_teams(const struct lb_webhook_config *w, const char *link, const struct lb_matter *m)
 {
     LB_FREE char *sentence = lb_matter_sentence(m);
     char **facts = lb_matter_facts(m);
@@ -117,6 +120,7 @@ static char *compose_teams(const struct lb_webhook_config *w, const struct lb_ma
             json_array_append_new(lines, teams_line(NULL, sentence)) < 0;
 
     (void)w;
+    (void)link;
     for (char **f = facts; r == 0 && f[0]; f += 2)
         r = json_array_append_new(lines, teams_line(f[0], f[1]));
     lb_strings_free(facts);
@@ -130,13 +134,13 @@ static char *compose_teams(const struct lb_webhook_config *w, const struct lb_ma
                           "body", lines));
 }
 
-static char *compose_template(const struct lb_webhook_config *w, const struct lb_matter *m)
+static char *compose_template(const struct lb_webhook_config *w, const char *link, const struct lb_matter *m)
 {
-    return lb_template_fill(w->text, m);
+    return lb_template_fill(w->text, link, m);
 }
 
 static const struct format {
-    char *(*compose)(const struct lb_webhook_config *w, const struct lb_matter *m);
+    char *(*compose)(const struct lb_webhook_config *w, const char *link, const struct lb_matter *m);
     const char *type;
 } formats[LB_FORMAT_MAX_] = {
     [LB_FORMAT_EVENT] = { compose_event, "application/json" },
@@ -152,7 +156,7 @@ static int compose(const struct lb_courier_config *config, const char *target, c
 
     if (!w)
         return -EINVAL;
-    *ret = formats[w->format].compose(w, m);
+    *ret = formats[w->format].compose(w, config->mail.link, m);
     return *ret ? 0 : -ENOMEM;
 }
 

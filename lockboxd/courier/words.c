@@ -6,27 +6,27 @@
 #include <time.h>
 
 #include "policy/base.h"
+#include "policy/ini.h"
 #include "policy/span.h"
 #include "policy/text.h"
 
 #define CHANGES_MAX 20 /* lines; show lists them all */
+#define FIELDS_MAX 200 /* of request and event, more than there are */
 
-void lb_words_plain(FILE *out, const char *value)
+/* What stands for a byte of a value in the text around it. */
+static const char *const escapes[LB_FORM_MAX_][256] = {
+    [LB_FORM_HTML] = { ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\''] = "&#39;",
+                       ['\n'] = "<br>\n" },
+    [LB_FORM_JSON] = { ['"'] = "\\\"", ['\\'] = "\\\\", ['\n'] = "\\n" },
+};
+
+static void escape(FILE *out, const char *value, enum lb_form form)
 {
-    fputs(value, out);
-}
-
-void lb_words_html(FILE *out, const char *value)
-{
-    static const char *const entities[256] = {
-        ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\''] = "&#39;", ['\n'] = "<br>\n",
-    };
-
     for (; *value; value++) {
-        const char *entity = entities[(unsigned char)*value];
+        const char *instead = escapes[form][(unsigned char)*value];
 
-        if (entity)
-            fputs(entity, out);
+        if (instead)
+            fputs(instead, out);
         else
             fputc(*value, out);
     }
@@ -46,7 +46,7 @@ static int put_text(FILE *out, const char *text)
 }
 
 /* "2026-11-28 10:00 UTC (11:00 CET)": where the reader is we do not know, where the host is we do. */
-static int put_moment(FILE *out, int64_t usec)
+static int put_moment(FILE *out, enum lb_form form, int64_t usec)
 {
     time_t seconds = (time_t)(usec / LB_USEC_PER_SEC);
     struct tm utc, here;
@@ -54,6 +54,8 @@ static int put_moment(FILE *out, int64_t usec)
 
     if (usec <= 0 || usec == LB_NEVER || !gmtime_r(&seconds, &utc) || !localtime_r(&seconds, &here))
         return 0;
+    if (form == LB_FORM_JSON)
+        return strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc) > 0 && fputs(text, out) >= 0;
     strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &utc);
     fputs(text, out);
     strftime(local, sizeof(local), here.tm_mday == utc.tm_mday ? "%H:%M %Z" : "%Y-%m-%d %H:%M %Z", &here);
@@ -62,13 +64,18 @@ static int put_moment(FILE *out, int64_t usec)
     return 1;
 }
 
-static int put_int(FILE *out, const struct lb_field *f, int64_t n, bool optional)
+static bool is_number(const struct lb_field *f)
+{
+    return f->type == LB_FIELD_INT && !(f->flags & (LB_FIELD_TIME | LB_FIELD_SPAN));
+}
+
+static int put_int(FILE *out, enum lb_form form, const struct lb_field *f, int64_t n, bool optional)
 {
     char buf[LB_SPAN_MAX];
 
     if (f->flags & LB_FIELD_TIME)
-        return put_moment(out, n);
-    if (optional && n == 0)
+        return put_moment(out, form, n);
+    if (n == 0 && (optional || (form == LB_FORM_JSON && !is_number(f))))
         return 0;
     if (f->flags & LB_FIELD_SPAN)
         return fputs(lb_span_format(n, buf, sizeof(buf)), out) >= 0;
@@ -86,13 +93,13 @@ static int put_strings(FILE *out, char *const *strings)
     return r < 0 ? r : any;
 }
 
-static int put_field(FILE *out, const struct lb_field *f, const void *base, bool optional)
+static int put_field(FILE *out, enum lb_form form, const struct lb_field *f, const void *base, bool optional)
 {
     const void *member = (const char *)base + f->offset;
 
     switch (f->type) {
     case LB_FIELD_STRING: return put_text(out, *(char *const *)member);
-    case LB_FIELD_INT: return put_int(out, f, *(const int64_t *)member, optional);
+    case LB_FIELD_INT: return put_int(out, form, f, *(const int64_t *)member, optional);
     case LB_FIELD_BOOL: return *(const bool *)member ? fputs("yes", out) >= 0 : 0;
     case LB_FIELD_ENUM: return put_text(out, f->names[*(const int *)member]);
     case LB_FIELD_STRINGS: return put_strings(out, *(char **const *)member);
@@ -129,16 +136,16 @@ static const struct lb_field *find(const struct lb_field *table, const char *nam
 }
 
 /* A request knows more than the event that made it what it is; the host's own events have none. */
-static int put_named(FILE *out, const struct lb_matter *m, const char *name, bool optional)
+static int put_named(FILE *out, const struct lb_words *w, const char *name, bool optional)
 {
-    const void *request = m->request, *event = m->event;
+    const void *request = w->matter->request, *event = w->matter->event;
     const struct lb_field *f = request ? find(lb_request_fields, name, &request) : NULL;
-    int r = f ? put_field(out, f, request, optional) : 0;
+    int r = f ? put_field(out, w->form, f, request, optional) : 0;
 
     if (r != 0 || !event)
         return r;
     f = find(lb_event_fields, name, &event);
-    return f ? put_field(out, f, event, optional) : 0;
+    return f ? put_field(out, w->form, f, event, optional) : 0;
 }
 
 /* --- words of our own ------------------------------------------------------------------------------------------------ */
@@ -193,24 +200,35 @@ static const char *const titles[LB_EVENT_MAX_] = {
     [LB_EVENT_POLICY_REFUSED] = "Policy refused",
 };
 
+/* A reminder tells what has happened long ago. */
 static int put_title(const struct lb_words *w, FILE *out)
 {
     const struct lb_event *e = w->matter->event;
-    const char *title = e ? titles[e->kind] : NULL;
+    const char *title = e && w->matter->notice != LB_NOTICE_REMINDER ? titles[e->kind] : lb_matter_title(w->matter);
 
-    return title ? fputs(title, out) >= 0 : put_text(out, e ? lb_event_names[e->kind] : NULL);
+    return put_text(out, title ? title : lb_event_names[e->kind]);
 }
 
 static int put_sentence(const struct lb_words *w, FILE *out)
 {
-    LB_FREE char *sentence = w->matter->event ? lb_event_sentence(w->matter->event) : NULL;
+    LB_FREE char *sentence = lb_matter_sentence(w->matter);
 
-    return !w->matter->event ? 0 : sentence ? put_text(out, sentence) : -ENOMEM;
+    return sentence ? put_text(out, sentence) : -ENOMEM;
+}
+
+static int put_event(const struct lb_words *w, FILE *out)
+{
+    return put_text(out, w->matter->event ? lb_event_names[w->matter->event->kind] : "test");
+}
+
+static int put_notice(const struct lb_words *w, FILE *out)
+{
+    return put_text(out, lb_notice_names[w->matter->notice]);
 }
 
 static int put_host(const struct lb_words *w, FILE *out)
 {
-    int r = put_named(out, w->matter, "host", true);
+    int r = put_named(out, w, "host", true);
 
     return r ? r : put_text(out, w->matter->host);
 }
@@ -222,7 +240,7 @@ static int put_person(const struct lb_words *w, FILE *out)
 
 static int put_now(const struct lb_words *w, FILE *out)
 {
-    return put_moment(out, w->matter->now);
+    return put_moment(out, w->form, w->matter->now);
 }
 
 static int put_link(const struct lb_words *w, FILE *out)
@@ -242,14 +260,14 @@ static int put_link(const struct lb_words *w, FILE *out)
 
 static int put_proven(const struct lb_words *w, FILE *out)
 {
-    int r = put_named(out, w->matter, "key", true);
+    int r = put_named(out, w, "key", true);
 
     return r ? r : fputs("nothing: whoever came to this account's login", out) >= 0;
 }
 
 static int put_origin(const struct lb_words *w, FILE *out)
 {
-    int r = put_named(out, w->matter, "rhost", true);
+    int r = put_named(out, w, "rhost", true);
 
     return r ? r : fputs("the host itself", out) >= 0;
 }
@@ -293,7 +311,7 @@ static int put_standing(const struct lb_words *w, FILE *out)
         return put_text(out, lb_state_names[r->state]);
     until = (const void *)((const char *)r + rows[r->state].until);
     fputs(until->wall == LB_NEVER ? lb_state_names[r->state] : rows[r->state].shown, out);
-    return until->wall == LB_NEVER ? 1 : put_moment(out, until->wall);
+    return until->wall == LB_NEVER ? 1 : put_moment(out, w->form, until->wall);
 }
 
 /* The command that stops it, where there is something to stop. */
@@ -329,7 +347,7 @@ static int put_caution(const struct lb_words *w, FILE *out)
         LB_FREE char *value = NULL;
         size_t size;
         FILE *f = open_memstream(&value, &size);
-        int r = f ? put_named(f, w->matter, read_closely[i], true) : -ENOMEM;
+        int r = f ? put_named(f, w, read_closely[i], true) : -ENOMEM;
 
         if ((f && fclose(f) != 0) || r < 0)
             return -ENOMEM;
@@ -341,7 +359,7 @@ static int put_caution(const struct lb_words *w, FILE *out)
 }
 
 /* "bob approved (signed), 2026-11-28 10:00 UTC: as agreed" */
-static int put_decision(FILE *out, const struct lb_approval *a)
+static int put_decision(FILE *out, enum lb_form form, const struct lb_approval *a)
 {
     static const struct { const char *decision, *shown; } rows[] = {
         { "approve", "approved" }, { "deny", "denied" }, { "acknowledge", "acknowledged" },
@@ -356,7 +374,7 @@ static int put_decision(FILE *out, const struct lb_approval *a)
     fprintf(out, " %s%s%s, ", shown, lb_streq(a->stage, "internal") ? " for the vendor" : "",
             lb_streq(a->evidence, LB_EVIDENCE_SIGNATURE) ? " (signed)" : "");
     if (r >= 0)
-        r = put_moment(out, a->at);
+        r = put_moment(out, form, a->at);
     fputs(r >= 0 && a->note ? ": " : "", out);
     return r < 0 ? r : put_text(out, a->note);
 }
@@ -370,7 +388,7 @@ static int put_decisions(const struct lb_words *w, FILE *out)
 
     for (size_t i = 0; r >= 0 && i < n; i++) {
         fputs(i ? "\n" : "", out);
-        r = put_decision(out, &a[i]);
+        r = put_decision(out, w->form, &a[i]);
     }
     return r < 0 ? r : n > 0;
 }
@@ -431,6 +449,9 @@ static const struct word {
 } words[LB_WORDS_OWN] = {
     { "title", put_title },         /* what has happened, in a word or two */
     { "sentence", put_sentence },   /* … in a sentence, as in the journal */
+    { "message", put_sentence },    /* … by the name that it had in webhooks first */
+    { "event", put_event },         /* … by the event's name */
+    { "notice", put_notice },       /* what it is to the reader */
     { "host", put_host },
     { "person", put_person },       /* to whom the letter goes; empty for an address of To= */
     { "now", put_now },
@@ -456,11 +477,39 @@ static const struct word *find_word(const char *name)
     return NULL;
 }
 
-bool lb_words_know(const char *name)
+static const struct lb_field *find_field(const char *name)
 {
     const void *none = NULL;
+    const struct lb_field *f = find(lb_request_fields, name, &none);
 
-    return find_word(name) || find(lb_request_fields, name, &none) || find(lb_event_fields, name, &none);
+    return f ? f : find(lb_event_fields, name, &none);
+}
+
+bool lb_words_know(const char *name)
+{
+    return find_word(name) || find_field(name);
+}
+
+bool lb_words_is_number(const char *name)
+{
+    const struct lb_field *f = find_word(name) ? NULL : find_field(name);
+
+    return f && is_number(f);
+}
+
+const char *lb_words_near(const char *name)
+{
+    static const struct lb_field *const tables[] = { lb_request_fields, lb_event_fields };
+    const char *known[LB_WORDS_OWN + FIELDS_MAX + 1] = { 0 };
+    size_t n = 0;
+
+    for (; n < LB_WORDS_OWN; n++)
+        known[n] = words[n].name;
+    for (size_t i = 0; i < LB_ELEMENTS(tables); i++)
+        for (const struct lb_field *f = tables[i]; f->name && n < LB_ELEMENTS(known) - 1; f++)
+            if (f->type != LB_FIELD_OBJECT && f->type != LB_FIELD_LIST)
+                known[n++] = f->name;
+    return lb_ini_suggest(name, known);
 }
 
 int lb_words_write(void *userdata, const char *name, bool optional, FILE *out)
@@ -474,10 +523,12 @@ int lb_words_write(void *userdata, const char *name, bool optional, FILE *out)
 
     if (!f)
         return -ENOMEM;
-    r = word ? word->put(w, f) : put_named(f, w->matter, name, optional);
+    r = word ? word->put(w, f) : put_named(f, w, name, optional);
+    if (r == 0 && w->form == LB_FORM_JSON && lb_words_is_number(name))
+        r = fputc('0', f) != EOF;
     if (fclose(f) != 0)
         return -ENOMEM;
     if (r > 0)
-        w->escape(out, value);
+        escape(out, value, w->form);
     return r;
 }

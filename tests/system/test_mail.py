@@ -265,7 +265,7 @@ def test_texts_of_the_customer(office):
     box.write("/etc/lockbox/mail/action.txt", "Hallo\n{enginer}\n")
     box.systemctl("reload", UNIT)
     error = wait_for(lambda: office.status().get("config_error"), what="the mistake")
-    assert error == "/etc/lockbox/mail/action.txt:2: {enginer} stands for nothing\n"
+    assert error == "/etc/lockbox/mail/action.txt:2: {enginer} stands for nothing (did you mean {engineer}?)\n"
     office.ask("CASE-2")
     assert "Hallo carol" in office.server.wait(CAROL, 2)[-1].get_content()
     box.run("rm -r /etc/lockbox/mail")

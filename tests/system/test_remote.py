@@ -9,9 +9,10 @@ import re
 import faults
 import pytest
 from appliance import WaitTimeout, wait_for
+from openapi import Contract
 from people import Engineer, Person, show
 from test_signed import SIGNED, SIGNERS, make_key, sign, statement, submit, trust
-from web import CA, DIRECTORY, HOST, PORTS, Double, Front, url
+from web import CA, DIRECTORY, HOST, PORTS, Double, Front, Message, pass_on, url
 
 CONFIG = "/etc/lockbox/courier.conf"
 PEOPLE_FILE = "/etc/lockbox/approvers.conf"
@@ -116,6 +117,8 @@ def remote(box):
 def double(remote):
     with contextlib.closing(Double(remote)) as d:
         yield d
+        for message in d.messages:  # whatever the test was about, the courier says what the interface says
+            Contract().request(message)
 
 
 # The whole way, with the service that is shipped
@@ -234,6 +237,52 @@ def test_the_service_does_not_listen_to_strangers(service):
         line = f"curl -s -o /dev/null -w '%{{http_code}}' {headers} -d '{body}' http://127.0.0.1:8080/lockbox/requests"
         assert box.run(line).stdout == "401", headers
     assert box.run(SERVICE, "list", "--state", BOOK).stdout == ""
+
+
+def test_all_that_is_said_is_in_the_interface(double):
+    """The double stands between the courier and the reference service: what lockbox posts, and what the service answers,
+    fits openapi.yaml, and nothing is in there that neither of them says."""
+    box, contract, said = double.box, Contract(), []
+
+    def between(message):
+        answer = pass_on(box, PORTS["service"], message)
+        said.append((message, answer))
+        return answer
+
+    def came(method, end, status):
+        return next((m for m, answer in list(said) if (m.method, answer[0]) == (method, status) and end in m.path), None)
+
+    def again(message, **headers):
+        """The same, but for these headers; one that is None is left out."""
+        changed = {**dict(message.headers), **{name.replace("_", "-"): value for name, value in headers.items()}}
+        between(Message(message.method, message.path, {n: v for n, v in changed.items() if v is not None}, message.body))
+
+    box.write("/root/token", TOKEN)
+    box.write("/root/secret", SECRET)
+    start_service(box, "--listen", f"127.0.0.1:{PORTS['service']}")
+    try:
+        double.answer = between
+        configure(box)
+        request = ask(box)
+        wait_for(lambda: came("GET", "/decision", 204), timeout=20, what="a poll without an answer")
+        question = came("POST", "/requests", 202)
+        run_service(box, "approve", request)
+        wait_for(lambda: show(box, request)["state"] == "active", timeout=20, what="the approval")
+        wait_for(lambda: came("POST", "/closed", 204), timeout=20, what="the end of it")
+        poll = came("GET", "/decision", 200)
+        assert box.ctl("courier", "test", "remote").returncode == 0
+        again(question)  # as after a restart: answered at once
+        again(poll, Idempotency_Key=f"{request}.{'0' * 16}")  # one that the service has lost
+        for message in question, poll:
+            again(message, Authorization="Bearer x")
+    finally:
+        box.systemctl("stop", "approvals.service")
+    for message, (status, body, headers) in said:
+        contract.request(message)
+        contract.response(message, status, body, headers)
+    # the service is not one that fails, and an end is told it by whom it knows
+    never = {line for line in contract.unseen() if line.endswith("5XX")}
+    assert contract.unseen() == never and len(never) == 3
 
 
 # What is asked, and when no more
@@ -411,7 +460,16 @@ def test_hostile_answers_decide_nothing(double):
     def as_text(change):
         return lambda m: (200, change(json.dumps(answer_to(box, m))))
 
+    # as long as the interface says, and it is lockboxd that looks at it; one byte more, and the courier does not take it
+    members = Contract().document["components"]["schemas"]["Decision"]["properties"]
+    most = {name: members[name]["maxLength"] for name in ("statement", "signature")}
+    text = "x\nDecision: approve\n"
+
     corpus = [
+        (changed(signature="x" * most["signature"]), "lockboxd refuses"),
+        (changed(signature="x" * (most["signature"] + 1)), "decision, statement and signature"),
+        (changed(statement=text.ljust(most["statement"], "x")), "lockboxd refuses"),
+        (changed(statement=text.ljust(most["statement"] + 1, "x")), "decision, statement and signature"),
         (lambda m: (200, json.dumps(replay)), "no open request"),
         (lambda m: (200, json.dumps(dict(replay, signature="x"))), "no open request"),
         (lambda m: (200, json.dumps(answer_to(box, m, key="bob"))), "no signature of board"),

@@ -6,6 +6,7 @@ and says what is answered.
 """
 
 import ctypes
+import http.client
 import http.server
 import os
 import socket
@@ -102,27 +103,48 @@ class Front:
         self.box.run(f"chmod 0644 {DIRECTORY}/client.key")  # the courier's, which is another user
 
 
-def listen(box, port):
-    """A listening socket in the appliance's network. A thread goes there for it; the socket stays there."""
+def in_network(box, make):
+    """What `make` returns, called in the appliance's network. A thread goes there for it; its sockets stay there."""
     made = []
 
-    def make():
+    def work():
         namespace = os.open(f"/proc/{box.leader}/ns/net", os.O_RDONLY)
         try:
             if ctypes.CDLL(None, use_errno=True).setns(namespace, CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
         finally:
             os.close(namespace)
+        made.append(make())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+def listen(box, port):
+    """A listening socket in the appliance's network."""
+    def make():
         s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", port))
         s.listen(64)
-        made.append(s)
+        return s
 
-    thread = threading.Thread(target=make)
-    thread.start()
-    thread.join()
-    return made[0]
+    return in_network(box, make)
+
+
+def pass_on(box, port, message):
+    """The message to the server at that port of the appliance; what it answers, as a Double's `answer` gives it."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.sock = in_network(box, lambda: socket.create_connection(("127.0.0.1", port), timeout=60))
+    try:
+        connection.request(message.method, message.path, message.body, dict(message.headers))
+        answer = connection.getresponse()
+        kind = answer.getheader("Content-Type")
+        return answer.status, answer.read(), {"Content-Type": kind} if kind else {}
+    finally:
+        connection.close()
 
 
 class Message:

@@ -109,6 +109,22 @@ static void assert_says(const char *text, const char *const *wanted)
             fail_msg("\"%s\" is not in:\n%s", *wanted, text);
 }
 
+/* What a person has to know before he decides comes before what he may want to look up: on a telephone, all of it and the
+ * command are on one page. */
+#define ORDER(text, ...) assert_order(text, (const char *[]){ __VA_ARGS__, NULL })
+static void assert_order(const char *text, const char *const *words)
+{
+    const char *at = strstr(text, *words);
+
+    for (; *words; words++) {
+        const char *next = at ? strstr(at, *words) : NULL;
+
+        if (!next)
+            fail_msg("\"%s\" is not in its place in:\n%s", *words, text);
+        at = next;
+    }
+}
+
 static void test_headers(void **state)
 {
     struct lb_event e = asked();
@@ -138,14 +154,16 @@ static void test_action(void **state)
 
     (void)state;
     SAYS(m.text, "eng@vendor.example asks for access to root@appliance", "Request:    7F3K-9QXM\n",
-         "Proven by:  SHA256:abc\n", "Account:    root@appliance, scope login\n", "Login:      sshd, from 192.0.2.7\n",
+         "Proven by:  SHA256:abc\n", "Account:    root@appliance\n", "Login:      sshd, from 192.0.2.7\nScope:      login\n",
          "Ticket:     CASE-1234\n            https://support.example/?a=1&t=CASE-1234\n", "Reason:     disk is full\n",
          "For:        4h\n", "Decide by:  2026-09-22 02:13 UTC (04:13 CEST)\n",
          "    lockboxctl approve 7F3K-9QXM\n    lockboxctl deny 7F3K-9QXM\n", "    lockboxctl show 7F3K-9QXM\n",
          "    https://portal.example/7F3K-9QXM?from=mail\n");
-    SAYS(m.html, "<td><b>eng@vendor.example</b></td>", "<td>CASE-1234</td>",
+    SAYS(m.html, "<td><b><bdi>eng@vendor.example</bdi></b></td>", "<td><bdi>CASE-1234</bdi></td>",
          "<a href=\"https://support.example/?a=1&amp;t=CASE-1234\">", "lockboxctl approve 7F3K-9QXM\n",
          "<a href=\"https://portal.example/7F3K-9QXM?from=mail\">");
+    ORDER(m.text, "Request", "Engineer", "Account", "Reason", "For:", "Decide by", "Ticket", "Proven by", "approve", "deny");
+    ORDER(m.html, "Request", "Engineer", "Account", "Reason", ">For<", "Decide by", "approve", "deny", "Ticket", "Proven by");
     assert_null(strstr(m.text, "Careful"));
     assert_null(strpbrk(m.text, "{}[]"));
     assert_null(strpbrk(m.html, "{}[]"));
@@ -295,6 +313,7 @@ static void test_urgent(void **state)
     assert_header(&m, "Subject", "EMERGENCY ACCESS: 7F3K-9QXM, root@appliance by eng@vendor.example");
     assert_header(&m, "Importance", "high");
     assert_header(&m, "X-Priority", "1 (Highest)");
+    ORDER(m.html, "Engineer", "Account", "Reason", "State", "revoke", "acknowledge", "Ticket", "Proven by");
     SAYS(m.text, "NOBODY WAS ASKED", "lockboxctl revoke 7F3K-9QXM\n", "lockboxctl acknowledge 7F3K-9QXM\n",
          "State:      active until ");
     lb_request_free(r);

@@ -166,6 +166,8 @@ static void test_mistakes(void **state)
     assert_mistake("[Export]\nURL=s3://b/\n", "@:1: URL=s3://b/ needs Region=, AccessKey= and SecretKey=");
     assert_mistake("[Export]\nURL=https://b/\nRegion=x\n",
                    "@:1: Endpoint=, Region=, AccessKey= and SecretKey= are for s3:// alone");
+    assert_mistake("[Export]\nURL=s3:/b\n", "@:2: URL=s3:/b: expected https://HOST/PATH/ or s3://BUCKET/PREFIX/, without "
+                   "user or password");
     assert_mistake("[Export]\nURL=https://b/\nPacks=maybe\n", "@:3: Packs=maybe: expected yes or no");
     assert_mistake("[Courier]\nGiveUp=0\n", "@:2: GiveUp=0: expected more than nothing");
 }
@@ -174,7 +176,8 @@ static void test_mistakes(void **state)
 static void test_urls(void **state)
 {
     static const char *const wrong[] = { "http://x/", "ftp://x/", "https://", "x", "https://u:p@x/", "https://u@x/",
-                                         "file:///etc/passwd", "", "https://x y/", "HTTPS:x", "//x/" };
+                                         "file:///etc/passwd", "", "https://x y/", "HTTPS:x", "//x/",
+                                         "https:/x/", "https:x/", "https:///x/", "HTTPS://x/" };
 
     (void)state;
     for (size_t i = 0; i < LB_ELEMENTS(wrong); i++) {
@@ -193,23 +196,29 @@ static void test_urls(void **state)
 /* A template is read with the settings: its mistakes are theirs. */
 static void test_template(void **state)
 {
+    static const struct { const char *text, *wanted; } rows[] = {
+        { NULL, ": cannot be read: No such file or directory\n" },
+        { "", ": is empty\n" },
+        { "{\n\"x\": \"{mesage}\"}\n", ":2: {mesage} stands for nothing (did you mean {message}?)\n" },
+        { "x", ": is no JSON object once the placeholders are filled in\n" },
+    };
     LB_CLEANUP(lb_courier_config_clear) struct lb_courier_config c = { 0 };
-    LB_FREE char *text = NULL, *error = NULL, *wanted = NULL;
+    LB_FREE char *text = NULL;
+    char *none = NULL;
 
     (void)state;
     assert_true(asprintf(&text, "[Webhook x]\nURL=https://x/\nFormat=template\nTemplate=%s/t\n", directory) > 0);
-    assert_int_equal(load(text, &c, &error), -EINVAL);
-    assert_true(asprintf(&wanted, "%s/t: cannot be read: No such file or directory\n", directory) > 0);
-    assert_string_equal(error, wanted);
-    free(LB_TAKE(error));
-    free(LB_TAKE(wanted));
-    directory_write(directory, "t", "{\n\"x\": \"{mesage}\"}\n");
-    assert_int_equal(load(text, &c, &error), -EINVAL);
-    assert_true(asprintf(&wanted, "%s/t:2: there is no placeholder {mesage} (did you mean {message}?)\n", directory) > 0);
-    assert_string_equal(error, wanted);
-    free(LB_TAKE(error));
+    for (size_t i = 0; i < LB_ELEMENTS(rows); i++) {
+        LB_FREE char *error = NULL, *wanted = NULL;
+
+        if (rows[i].text)
+            directory_write(directory, "t", rows[i].text);
+        assert_int_equal(load(text, &c, &error), -EINVAL);
+        assert_true(asprintf(&wanted, "%s/t%s", directory, rows[i].wanted) > 0);
+        assert_string_equal(error, wanted);
+    }
     directory_write(directory, "t", "{\"x\": \"{message}\"}\n");
-    assert_int_equal(load(text, &c, &error), 0);
+    assert_int_equal(load(text, &c, &none), 0);
     assert_string_equal(lb_courier_config_webhook(&c, "x")->text, "{\"x\": \"{message}\"}\n");
 }
 

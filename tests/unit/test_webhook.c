@@ -12,6 +12,8 @@
 #include "lockboxd/courier/channel.h"
 #include "lockboxd/courier/standard.h"
 #include "lockboxd/courier/template.h"
+#include "lockboxd/courier/words.h"
+#include "policy/text.h"
 #include "tests/unit/samples.h"
 
 /* --- Standard Webhooks ----------------------------------------------------------------------------------------------- */
@@ -147,12 +149,12 @@ static void test_hostile_words_stay_words(void **state)
 
         wanted = shape(expected);
         for (size_t i = 0; i < LB_ELEMENTS(hostile); i++) {
-            LB_FREE char *body = compose(formats[f], hostile[i]), *is = NULL;
+            LB_FREE char *body = compose(formats[f], hostile[i]), *is = NULL, *clean = lb_text_clean(hostile[i], SIZE_MAX);
             json_auto_t *j = read_body(body);
 
             is = shape(j);
             assert_string_equal(is, wanted);
-            assert_true(count(j, hostile[i]) > 0); /* and is told as it was said */
+            assert_true(count(j, hostile[i]) + count(j, clean) > 0); /* and is told as it was said */
         }
     }
 }
@@ -244,16 +246,66 @@ static void assert_template(const char *text, unsigned line, const char *wanted)
 
 static void test_templates(void **state)
 {
-    static const char no_json[] = "is no JSON object once the placeholders are filled in; write \"{message}\" with the quotes";
+    static const char no_json[] = "is no JSON object once the placeholders are filled in",
+                      escaped[] = "a placeholder cannot stand behind a backslash";
+#define UNQUOTED(word) "{" word "} has to stand in quotes: without them only a number can, as a value of its own"
 
     (void)state;
     assert_template("{\"a\": \"{message}\"}", 0, NULL);
-    assert_template("{\"a\": {}, \"b\": \"{ x } {X} {a1}\"}", 0, NULL); /* braces that begin no word */
-    assert_template("{\n\"a\": \"{messag}\"}", 2, "there is no placeholder {messag} (did you mean {message}?)");
-    assert_template("{\"a\": \"{zzzzzzzz}\"}", 1, "there is no placeholder {zzzzzzzz}");
-    assert_template("{\"a\": {message}}", 0, no_json);
-    assert_template("plain {message}", 0, no_json);
+    assert_template("{\"a\": {}, \"b\": \"{ x } {X} {a1} {...}\"}", 0, NULL); /* braces that begin no word */
+    assert_template("{\"a\": [{seq},\n{end.killed}], \"{host}\": \"\\\"{seq}{id}\\\\\"}", 0, NULL);
+    assert_template("{\n\"a\": \"{messag}\"}", 2, "{messag} stands for nothing (did you mean {message}?)");
+    assert_template("{\"a\": \"{zzzzzzzz}\"}", 1, "{zzzzzzzz} stands for nothing");
+    assert_template("{\"a\": \"{end.at.by}\"}", 1, "{end.at.by} stands for nothing");
+    assert_template("{\"a\":\n{message}}", 2, UNQUOTED("message"));
+    assert_template("plain {message}", 1, UNQUOTED("message"));
+    assert_template("{\"a\": 1{duration}}", 1, UNQUOTED("duration")); /* empty in a test, "14h" later */
+    assert_template("{\"a\": 1{seq}}", 1, UNQUOTED("seq"));
+    assert_template("{\"a\": {seq}e9}", 1, UNQUOTED("seq"));
+    assert_template("{\"a\": \"\\{event}\"}", 1, escaped); /* "\test" in a test, "\denied" later; and \" ends it */
+    assert_template("{\"a\": \"\\u00{seq}1\"}", 1, escaped);
+    assert_template("{\"a\": \"\\\\{event}\"}", 0, NULL);
+    assert_template("{\"a\": \"{message}}", 0, no_json);
     assert_template("", 0, no_json);
+}
+
+/* Each name that the manual had for templates before they shared those of mails. */
+static void test_names_stay(void **state)
+{
+    static const char *const names[] = {
+        "title", "message", "notice", "event", "host", "state", "time", "decide_by", "seq", "duration", "request",
+        "account", "engineer", "key", "service", "scope", "rhost", "tty", "ticket", "ticket_url", "reason", "rule",
+        "approver", "note", "by",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LB_ELEMENTS(names); i++)
+        assert_true(lb_words_know(names[i]));
+}
+
+static void assert_filled(const char *text, const char *wanted)
+{
+    LB_FREE char *body = NULL;
+
+    assert_template(text, 0, NULL);
+    hook.text = (char *)text;
+    body = compose(LB_FORMAT_TEMPLATE, "disk \"full\"");
+    assert_string_equal(body, wanted);
+}
+
+/* What a program reads: times that it can sort, numbers that are some, and whatever mails can say as well. */
+static void test_filled(void **state)
+{
+    (void)state;
+    config.mail.link = (char *)"https://portal.example/%i";
+    assert_filled("{\"t\": \"{time}\", \"by\": \"{decide_by}\", \"n\": {seq}, \"k\": {end.killed}}",
+                  "{\"t\": \"2026-09-21T14:13:20Z\", \"by\": \"2026-09-22T02:13:20Z\", \"n\": 0, \"k\": 0}");
+    assert_filled("{\"a\": \"{title}|{event}|{notice}|{state}|{request}|{duration}\"}",
+                  "{\"a\": \"Action needed|requested|action|pending|7F3K-9QXM|4h\"}");
+    assert_filled("{\"a\": \"{reason}|{standing}|{sign}|{person}|{use_by}|{link}\"}",
+                  "{\"a\": \"disk \\\"full\\\"|action needed, by 2026-09-22T02:13:20Z||"
+                  "|2026-09-22T14:13:20Z|https://portal.example/7F3K-9QXM\"}");
+    config.mail.link = NULL;
 }
 
 static int tear_down(void **state)
@@ -276,6 +328,8 @@ int main(void)
         cmocka_unit_test(test_look_alikes_are_told),
         cmocka_unit_test(test_a_test),
         cmocka_unit_test(test_templates),
+        cmocka_unit_test(test_names_stay),
+        cmocka_unit_test(test_filled),
     };
 
     return cmocka_run_group_tests(tests, NULL, tear_down);
