@@ -166,12 +166,52 @@ static void note_refused(struct lb_consent *c, const char *why)
     lb_gate_note(c->gate, &e);
 }
 
+/* The fingerprint alone: a key is the same in a certificate. */
+static const char *print_of(const char *signer)
+{
+    const char *print = signer ? strchr(signer, ' ') : NULL;
+
+    return print ? print + 1 : NULL;
+}
+
 /* The key that the engineer came with does not consent for anybody else. */
 static bool is_engineers(const struct lb_request *r, const char *signer)
 {
-    const char *print = strchr(signer, ' ');
+    const char *print = print_of(signer);
 
-    return print && ((r->key && strstr(r->key, print + 1)) || lb_streq(r->engineer, print + 1));
+    return print && ((r->key && strstr(r->key, print)) || lb_streq(r->engineer, print));
+}
+
+struct hand {
+    const char *print, *approver;
+    bool used; /* in another name */
+};
+
+static int look_for_hand(void *userdata, int64_t seq, const char *hash, const char *json)
+{
+    LB_CLEANUP(lb_event_clear) struct lb_event e = { 0 };
+    struct hand *h = userdata;
+    int r = lb_chain_decode(json, &e, NULL);
+
+    (void)seq;
+    (void)hash;
+    if (r == 0)
+        h->used |= e.signer && lb_streq(print_of(e.signer), h->print) && !lb_streq(e.approver, h->approver);
+    return r;
+}
+
+/* A key is one hand, whatever names (or patterns of them) it has in the file: it says yes to a request once. */
+static bool is_used(const struct lb_consent *c, const struct lb_request *r, const char *signer, struct lb_outcome *o)
+{
+    struct hand h = { print_of(signer), c->choice.approver, false };
+    int error = c->gate->store ? lb_store_events(c->gate->store, 1, r->id, 0, look_for_hand, &h) : -EIO;
+
+    if (error < 0)
+        lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", strerror(-error));
+    else if (h.used)
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "this key has decided about it already, in another name; another "
+                                            "approver is needed, who has a key of his own");
+    return o->refusal;
 }
 
 static void decide(struct lb_consent *c, const char *signer, struct lb_outcome *o, const char **ret_state)
@@ -187,10 +227,10 @@ static void decide(struct lb_consent *c, const char *signer, struct lb_outcome *
     *ret_state = lb_state_names[live->request->state];
     if (is_engineers(live->request, signer))
         lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "nobody decides about his own request, and this is the engineer's key");
-    else if (c->choice.approve)
-        lb_decide_approve(live, &person, &decision, o);
-    else
+    else if (!c->choice.approve)
         lb_decide_deny(live, &person, &decision, o);
+    else if (!is_used(c, live->request, signer, o))
+        lb_decide_approve(live, &person, &decision, o);
 }
 
 static void on_verified(void *userdata, const char *key, const char *problem)

@@ -286,6 +286,32 @@ def test_nobody_signs_for_himself(signed):
     assert show(box, request)["state"] == "pending"
 
 
+def test_one_key_is_one_hand(box):
+    """Whoever has a key that the file gives several names says yes in one of them: neither in the other stage nor as
+    another vote is it somebody else's (rows 15, 29). A no it may be in any."""
+    box.write(PEOPLE_FILE, "[dm]\nGroups=duty\n[bob]\nGroups=board\n[carol]\nGroups=board\n[dora]\nGroups=board\n")
+    box.policy("[Rule]\nAction=require-approval\n[Approval]\nInternal=@duty\nCustomer=@board\nQuorum=2\n")
+    public = box.read(make_key(box, "shared") + ".pub")
+    box.write(SIGNERS, f"dm,b* {public}c*,!bob {public}dora {box.read(make_key(box, 'dora') + '.pub')}")
+
+    def say(name, key, decision="approve"):
+        text = statement(box, request, name, decision)
+        return submit(box, text, sign(box, text, key))
+
+    try:
+        request = ask(box)
+        assert say("dm", "shared").returncode == 0
+        for name in ("bob", "carol"):
+            refused = say(name, "shared")
+            assert refused.returncode == 4 and "this key has decided" in refused.stderr, name
+        assert say("dora", "dora").returncode == 0
+        assert say("carol", "shared").returncode == 4
+        assert show(box, request)["state"] == "pending" and len(show(box, request)["approvals"]) == 2
+        assert say("carol", "shared", "deny").returncode == 0
+    finally:
+        box.run("rm", "-f", SIGNERS, PEOPLE_FILE)
+
+
 def test_without_an_account_and_at_the_vendors_stage(box):
     """Who has no account on the host decides by signature alone, at either stage; a text of the one stage is none at
     the other; two different people are needed where the rule says two; and a restart changes nothing."""
