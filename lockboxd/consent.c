@@ -214,21 +214,34 @@ static bool is_used(const struct lb_consent *c, const struct lb_request *r, cons
     return o->refusal;
 }
 
+/* A begin that was signed is one, also for who hands the text in later: of that time there is what is left of it, and not
+ * as much from then on. Where the clock starts with the first login, a begin is only the earliest one. */
+static int64_t left_of(const struct lb_statement *s, const struct lb_request *r)
+{
+    int64_t late = lb_clock_now().wall - s->from;
+
+    if (!s->approve || !s->from || late <= 0 || r->terms.starts != LB_STARTS_APPROVAL || s->duration == LB_NEVER)
+        return s->duration;
+    return whole_seconds(s->duration > late ? s->duration - late : 0);
+}
+
 static void decide(struct lb_consent *c, const char *signer, struct lb_outcome *o, const char **ret_state)
 {
     LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
     const struct lb_proof_of_consent proof = { c->text, c->signature, signer };
-    const struct lb_decision decision = { .note = c->choice.note, .duration = c->choice.duration,
-                                          .from = c->choice.from, .proof = &proof };
+    struct lb_decision decision = { .note = c->choice.note, .from = c->choice.from, .proof = &proof };
     struct lb_live *live = match(c, &person, o); /* once more: it may have changed meanwhile */
 
     if (!live)
         return;
+    decision.duration = left_of(&c->choice, live->request);
     *ret_state = lb_state_names[live->request->state];
     if (is_engineers(live->request, signer))
         lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "nobody decides about his own request, and this is the engineer's key");
     else if (!c->choice.approve)
         lb_decide_deny(live, &person, &decision, o);
+    else if (decision.duration <= 0)
+        lb_outcome_refuse(o, LB_REFUSAL_INVALID, "the time that this was signed for is over; make a new statement");
     else if (!is_used(c, live->request, signer, o))
         lb_decide_approve(live, &person, &decision, o);
 }

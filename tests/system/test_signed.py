@@ -3,6 +3,7 @@
 
 import json
 import subprocess
+import time
 
 import pytest
 from appliance import wait_for
@@ -158,6 +159,24 @@ def test_it_is_bound_to_one_request(signed):
     assert show(box, second)["state"] == "pending"
     text = theirs
     assert submit(box, text, sign(box, text)).returncode == 0
+
+
+def test_who_keeps_it_back_does_not_move_it(signed):
+    """A text that names the time of its begin is for that time: handed in later it is good for what is left, and then for
+    nothing (row 16: replay at another time)."""
+    box = signed
+    request = ask(box)
+    begins = time.time() + 3
+    over, late = (statement(box, request, "bob", "approve", "--from", "+3s", "--for", span) for span in ("2s", "1h"))
+    assert "Begins: 2" in over and "Duration: 1h (3600 s)" in late
+    signatures = {text: sign(box, text) for text in (over, late)}
+    wait_for(lambda: time.time() > begins + 3, what="the time to be over")
+    refused = submit(box, over, signatures[over])
+    assert refused.returncode == 1 and "signed for is over" in refused.stderr
+    assert submit(box, late, signatures[late]).returncode == 0
+    event = json.loads(box.wait_event("approved", LOCKBOX_REQUEST=request)["LOCKBOX_JSON"])
+    assert event["duration"] <= 3597 * 1000000 and event["statement"] == late
+    assert show(box, request)["duration"] == event["duration"] // 1000000
 
 
 def test_each_line_is_what_was_signed(signed):
