@@ -77,7 +77,7 @@ static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
     (void)source;
     (void)usec;
     p->late = true;
-    pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+    pidfd_send_signal(p->pidfd, SIGTERM, NULL, 0); /* it takes away what it has made so far */
     return 0;
 }
 

@@ -19,6 +19,7 @@
 
 #define SIGNERS "/etc/lockbox/allowed_signers"
 #define PROGRESS (2 * LB_USEC_PER_SEC)
+#define UNFINISHED ".tmp" /* by which who kills it finds what it could not take away */
 #define ENOUGH (-1) /* what a page says when no more are wanted */
 
 extern char **environ;
@@ -509,11 +510,11 @@ static int open_tar(struct lb_pack *p)
 
     if (strcmp(file, "-") == 0)
         return LB_EXIT_DONE;
-    if (asprintf(&p->unfinished, "%s.XXXXXX", file) < 0) {
+    if (asprintf(&p->unfinished, "%s.XXXXXX" UNFINISHED, file) < 0) {
         p->unfinished = NULL;
         return lb_ctl_lost(p->ctl, -ENOMEM);
     }
-    p->out = mkostemp(p->unfinished, O_CLOEXEC);
+    p->out = mkostemps(p->unfinished, strlen(UNFINISHED), O_CLOEXEC);
     if (p->out >= 0)
         return LB_EXIT_DONE;
     free(LB_TAKE(p->unfinished));
