@@ -521,7 +521,18 @@ static int open_tar(struct lb_pack *p)
     return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", file, strerrordesc_np(errno));
 }
 
-/* Whole, or not there; and what is there is not written over. */
+/* What is there is not written over. A file system over a network may know the second way alone, one on a stick the first. */
+static int give_name(const char *unfinished, const char *file)
+{
+    if (renameat2(AT_FDCWD, unfinished, AT_FDCWD, file, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL || link(unfinished, file) < 0)
+        return -errno;
+    unlink(unfinished);
+    return 0;
+}
+
+/* Whole, or not there. */
 static int write_tar(struct lb_pack *p)
 {
     const char *file = p->ctl->options[LB_OPTION_OUTPUT];
@@ -531,8 +542,9 @@ static int write_tar(struct lb_pack *p)
         return r;
     if (is_interrupted())
         return LB_EXIT_FAILED;
-    if (fsync(p->out) < 0 || renameat2(AT_FDCWD, p->unfinished, AT_FDCWD, file, RENAME_NOREPLACE) < 0)
-        return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", file, strerrordesc_np(errno));
+    r = fsync(p->out) < 0 ? -errno : give_name(p->unfinished, file);
+    if (r < 0)
+        return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", file, strerrordesc_np(-r));
     free(LB_TAKE(p->unfinished));
     return LB_EXIT_DONE;
 }

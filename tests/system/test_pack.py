@@ -209,6 +209,20 @@ def test_what_was_there_before(box, pack):
     box.run("rm", "-r", "/tmp/open")
 
 
+def test_a_file_system_that_does_not_know_every_rename(box, pack):
+    """Such as NFS: the pack is there all the same, and what was there is not written over."""
+    request = pack.name.removeprefix("lockbox-")
+
+    def make():
+        return box.run("systemd-run", "--quiet", "--wait", "--pipe", "--property=SystemCallFilter=~renameat2:EINVAL",
+                       "lockboxctl", "audit", "pack", request, "-o", "/root/far.tar", check=False)
+
+    assert make().returncode == 0
+    assert (box.root / "root/far.tar").read_bytes() == (box.root / "root/pack.tar").read_bytes()
+    assert make().returncode == 1 and box.run("ls /root/far.tar*").stdout == "/root/far.tar\n"
+    box.run("rm", "/root/far.tar")
+
+
 @pytest.mark.parametrize("program, name", [("sha256sum", "INT"), ("tar", "TERM"), ("tar", "HUP")])
 def test_interrupted(box, pack, program, name):
     """Who interrupts it finds nothing of it, neither of its files nor half a tar, and it ends as it was told to."""
