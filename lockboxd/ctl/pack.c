@@ -10,49 +10,19 @@
 #include <inttypes.h>
 #include <spawn.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "lockboxd/ctl/checkpoint.h"
 #include "lockboxd/ctl/commands.h"
+#include "lockboxd/ctl/interrupt.h"
 #include "lockboxd/proto/json.h"
 #include "policy/glob.h"
 
 #define SIGNERS "/etc/lockbox/allowed_signers"
 #define PROGRESS (2 * LB_USEC_PER_SEC)
 #define UNFINISHED ".tmp" /* by which who kills it finds what it could not take away */
-#define ENOUGH (-1) /* what a page says when no more are wanted */
+#define ENOUGH (-1)       /* what a page says when no more are wanted */
 
 extern char **environ;
-
-/* --- to be interrupted -------------------------------------------------------------------------------------------- */
-
-static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
-
-/* They have to wait: what was to become evidence does not stay behind in half. What is ignored stays so. */
-static void hold_signals(sigset_t *ret_before)
-{
-    struct sigaction action;
-    sigset_t held;
-
-    sigemptyset(&held);
-    for (size_t i = 0; i < LB_ELEMENTS(ends); i++)
-        if (sigaction(ends[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-            sigaddset(&held, ends[i]);
-    sigaddset(&held, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &held, ret_before);
-}
-
-static bool is_interrupted(void)
-{
-    sigset_t pending;
-    bool is = false;
-
-    sigemptyset(&pending);
-    sigpending(&pending);
-    for (size_t i = 0; i < LB_ELEMENTS(ends); i++)
-        is |= sigismember(&pending, ends[i]) > 0;
-    return is;
-}
 
 static void pack_clear(struct lb_pack *p)
 {
@@ -284,7 +254,7 @@ static int take_slice(const struct lb_ctl *ctl, const json_t *events, void *user
             return r != LB_EXIT_DONE ? r : ENOUGH;
     }
     tell_progress(p);
-    return is_interrupted() ? LB_EXIT_FAILED : LB_EXIT_DONE;
+    return lb_interrupted() ? LB_EXIT_FAILED : LB_EXIT_DONE;
 }
 
 static int put_events(struct lb_pack *p)
@@ -387,7 +357,7 @@ static int take_command(const struct lb_ctl *ctl, json_t *command, void *userdat
     struct commands *c = userdata;
 
     (void)ctl;
-    if (is_interrupted() || (!c->f && !(c->f = lb_pack_open(c->pack, "commands.jsonl"))))
+    if (lb_interrupted() || (!c->f && !(c->f = lb_pack_open(c->pack, "commands.jsonl"))))
         return LB_EXIT_FAILED;
     if (json_dumpf(command, c->f, JSON_COMPACT | JSON_SORT_KEYS) < 0 || putc('\n', c->f) == EOF)
         return lb_ctl_lost(c->pack->ctl, -ENOMEM);
@@ -412,28 +382,6 @@ static int put_verify(struct lb_pack *p)
 static int (*const parts[])(struct lb_pack *p) = { put_events, put_request, put_commands, put_signers, put_verify };
 
 /* --- stock programs ----------------------------------------------------------------------------------------------- */
-
-/* How it ended; who interrupts us interrupts it. 0 or -errno. */
-static int wait_for(pid_t pid, int *ret_status)
-{
-    sigset_t awaited;
-    int r, got;
-
-    sigemptyset(&awaited);
-    for (size_t i = 0; i < LB_ELEMENTS(ends); i++)
-        sigaddset(&awaited, ends[i]);
-    sigaddset(&awaited, SIGCHLD);
-    while ((r = waitpid(pid, ret_status, WNOHANG)) == 0) {
-        got = sigwaitinfo(&awaited, NULL);
-        if (got < 0 || got == SIGCHLD)
-            continue;
-        kill(pid, SIGTERM);
-        r = waitpid(pid, ret_status, 0);
-        raise(got); /* for who asks afterwards */
-        break;
-    }
-    return r < 0 ? -errno : 0;
-}
 
 /* Runs it with the files as its last words, inside the directory. enum lb_exit. */
 static int run(const struct lb_pack *p, const char *const *words, char *const *files, const char *directory, int out)
@@ -465,10 +413,10 @@ static int run(const struct lb_pack *p, const char *const *words, char *const *f
     posix_spawn_file_actions_destroy(&actions);
     free(argv);
     if (r == 0)
-        r = -wait_for(pid, &status);
+        r = -lb_interrupt_wait(pid, &status);
     if (r == 0 && status == 0)
         return LB_EXIT_DONE;
-    if (is_interrupted())
+    if (lb_interrupted())
         return LB_EXIT_FAILED;
     return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s could not do its work%s%s", words[0], r ? ": " : "",
                        r ? strerrordesc_np(r) : "");
@@ -540,7 +488,7 @@ static int write_tar(struct lb_pack *p)
 
     if (r != LB_EXIT_DONE || !p->unfinished)
         return r;
-    if (is_interrupted())
+    if (lb_interrupted())
         return LB_EXIT_FAILED;
     r = fsync(p->out) < 0 ? -errno : give_name(p->unfinished, file);
     if (r < 0)
@@ -579,7 +527,7 @@ static int make_pack(const struct lb_ctl *ctl, const sigset_t *signals)
     if (r == LB_EXIT_DONE)
         r = make_folder(&p);
     for (size_t i = 0; r == LB_EXIT_DONE && i < LB_ELEMENTS(parts); i++)
-        r = is_interrupted() ? LB_EXIT_FAILED : parts[i](&p);
+        r = lb_interrupted() ? LB_EXIT_FAILED : parts[i](&p);
     if (r == LB_EXIT_DONE)
         r = put_sums(&p);
     if (r == LB_EXIT_DONE)
@@ -593,8 +541,8 @@ int verb_audit_pack(struct lb_ctl *ctl)
     sigset_t signals;
     int r;
 
-    hold_signals(&signals);
+    lb_interrupt_hold(&signals);
     r = make_pack(ctl, &signals);
-    sigprocmask(SIG_SETMASK, &signals, NULL);
+    lb_interrupt_release(&signals);
     return r;
 }
