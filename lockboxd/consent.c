@@ -288,7 +288,8 @@ void lb_consent_submit(struct lb_gate *g, const struct lb_peer *peer, const char
     }
     if (r < 0)
         lb_outcome_refuse(o, r == -EINVAL ? LB_REFUSAL_INVALID : LB_REFUSAL_UNAVAILABLE, "%s",
-               r == -EINVAL ? "this is no statement as lockboxctl statement prints it" : strerror(-r));
+               r == -EINVAL ? "this is no statement as lockboxctl statement prints it, byte for byte: its lines end "
+                              "with a newline (LF) alone, not with CR LF, and nothing stands before the first" : strerror(-r));
     else if (match(c, &person, o) && verify(c, o) == 0)
         *ret = LB_TAKE(c);
     lb_consent_free(c);

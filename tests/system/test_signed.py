@@ -190,6 +190,9 @@ def test_each_line_is_what_was_signed(signed):
     for i, line in enumerate(lines):
         changed = "\n".join([*lines[:i], line + "x", *lines[i + 1 :]]) + "\n"
         assert submit(box, changed, sign(box, changed), user="root").returncode != 0, line
+    for other in (text.replace("\n", "\r\n"), "\N{BYTE ORDER MARK}" + text, "\n" + text):
+        result = submit(box, other, sign(box, other))
+        assert result.returncode == 1 and "not with CR LF, and nothing stands before" in result.stderr
     duration = next(line for line in lines if line.startswith("Duration"))
     for longer in ("Duration: 9h (32400 s)", "Duration: 9h (9223372036854775807 s)", "Duration: forever",
                    "Duration: 292277y (9223372036854 s)"):
