@@ -16,6 +16,7 @@
 struct lb_child {
     sd_event_source *io, *patience;
     int pidfd, output, errors;
+    int signal; /* at the end of its time */
     bool late;
     const char *late_problem;
     const char *(*problem)(char *complaint);
@@ -97,7 +98,7 @@ static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
     (void)source;
     (void)usec;
     c->late = true;
-    pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+    pidfd_send_signal(c->pidfd, c->signal, NULL, 0);
     return 0;
 }
 
@@ -171,8 +172,8 @@ int lb_child_new(sd_event *event, const struct lb_child_call *call, lb_child_don
 
     if (!c)
         return -ENOMEM;
-    *c = (struct lb_child){ .pidfd = -1, .output = -1, .errors = -1, .late_problem = call->late,
-                            .problem = call->problem, .done = done, .userdata = userdata };
+    *c = (struct lb_child){ .pidfd = -1, .output = -1, .errors = -1, .signal = call->signal ? call->signal : SIGKILL,
+                            .late_problem = call->late, .problem = call->problem, .done = done, .userdata = userdata };
     r = start(c, event, call);
     if (r < 0) {
         lb_child_free(c);

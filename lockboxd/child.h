@@ -21,6 +21,7 @@ struct lb_child_call {
     const int *kept;          /* descriptors that it inherits under their own numbers; negative ones are none */
     size_t n_kept;
     int64_t patience;         /* µs that it has */
+    int signal;               /* what ends it then; 0: SIGKILL */
     const char *late;         /* what the problem is where it is not done by then */
     const char *(*problem)(char *complaint); /* … where it fails: made of what it wrote to standard error, in place */
 };

@@ -166,31 +166,84 @@ static void note_refused(struct lb_consent *c, const char *why)
     lb_gate_note(c->gate, &e);
 }
 
+/* The fingerprint alone: a key is the same in a certificate. */
+static const char *print_of(const char *signer)
+{
+    const char *print = signer ? strchr(signer, ' ') : NULL;
+
+    return print ? print + 1 : NULL;
+}
+
 /* The key that the engineer came with does not consent for anybody else. */
 static bool is_engineers(const struct lb_request *r, const char *signer)
 {
-    const char *print = strchr(signer, ' ');
+    const char *print = print_of(signer);
 
-    return print && ((r->key && strstr(r->key, print + 1)) || lb_streq(r->engineer, print + 1));
+    return print && ((r->key && strstr(r->key, print)) || lb_streq(r->engineer, print));
+}
+
+struct hand {
+    const char *print, *approver;
+    bool used; /* in another name */
+};
+
+static int look_for_hand(void *userdata, int64_t seq, const char *hash, const char *json)
+{
+    LB_CLEANUP(lb_event_clear) struct lb_event e = { 0 };
+    struct hand *h = userdata;
+    int r = lb_chain_decode(json, &e, NULL);
+
+    (void)seq;
+    (void)hash;
+    if (r == 0)
+        h->used |= e.signer && lb_streq(print_of(e.signer), h->print) && !lb_streq(e.approver, h->approver);
+    return r;
+}
+
+/* A key is one hand, whatever names (or patterns of them) it has in the file: it says yes to a request once. */
+static bool is_used(const struct lb_consent *c, const struct lb_request *r, const char *signer, struct lb_outcome *o)
+{
+    struct hand h = { print_of(signer), c->choice.approver, false };
+    int error = c->gate->store ? lb_store_events(c->gate->store, 1, r->id, 0, look_for_hand, &h) : -EIO;
+
+    if (error < 0)
+        lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", strerror(-error));
+    else if (h.used)
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "this key has decided about it already, in another name; another "
+                                            "approver is needed, who has a key of his own");
+    return o->refusal;
+}
+
+/* A begin that was signed is one, also for who hands the text in later: of that time there is what is left of it, and not
+ * as much from then on. Where the clock starts with the first login, a begin is only the earliest one. */
+static int64_t left_of(const struct lb_statement *s, const struct lb_request *r)
+{
+    int64_t late = lb_clock_now().wall - s->from;
+
+    if (!s->approve || !s->from || late <= 0 || r->terms.starts != LB_STARTS_APPROVAL || s->duration == LB_NEVER)
+        return s->duration;
+    return whole_seconds(s->duration > late ? s->duration - late : 0);
 }
 
 static void decide(struct lb_consent *c, const char *signer, struct lb_outcome *o, const char **ret_state)
 {
     LB_CLEANUP(lb_person_clear) struct lb_person person = { 0 };
     const struct lb_proof_of_consent proof = { c->text, c->signature, signer };
-    const struct lb_decision decision = { .note = c->choice.note, .duration = c->choice.duration,
-                                          .from = c->choice.from, .proof = &proof };
+    struct lb_decision decision = { .note = c->choice.note, .from = c->choice.from, .proof = &proof };
     struct lb_live *live = match(c, &person, o); /* once more: it may have changed meanwhile */
 
     if (!live)
         return;
+    decision.duration = left_of(&c->choice, live->request);
     *ret_state = lb_state_names[live->request->state];
     if (is_engineers(live->request, signer))
         lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "nobody decides about his own request, and this is the engineer's key");
-    else if (c->choice.approve)
-        lb_decide_approve(live, &person, &decision, o);
-    else
+    else if (!c->choice.approve)
         lb_decide_deny(live, &person, &decision, o);
+    else if (decision.duration <= 0)
+        lb_outcome_refuse(o, LB_REFUSAL_INVALID, "the time that this was signed for is over; make a new statement");
+    else if (!is_used(c, live->request, signer, o))
+        lb_decide_approve(live, &person, &decision, o);
 }
 
 static void on_verified(void *userdata, const char *key, const char *problem)
@@ -235,7 +288,8 @@ void lb_consent_submit(struct lb_gate *g, const struct lb_peer *peer, const char
     }
     if (r < 0)
         lb_outcome_refuse(o, r == -EINVAL ? LB_REFUSAL_INVALID : LB_REFUSAL_UNAVAILABLE, "%s",
-               r == -EINVAL ? "this is no statement as lockboxctl statement prints it" : strerror(-r));
+               r == -EINVAL ? "this is no statement as lockboxctl statement prints it, byte for byte: its lines end "
+                              "with a newline (LF) alone, not with CR LF, and nothing stands before the first" : strerror(-r));
     else if (match(c, &person, o) && verify(c, o) == 0)
         *ret = LB_TAKE(c);
     lb_consent_free(c);

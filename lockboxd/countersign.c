@@ -7,6 +7,7 @@
 #include "lockboxd/signer.h"
 #include "policy/base.h"
 #include "policy/checkpoint.h"
+#include "policy/text.h"
 
 #define AMONG 20000 /* events that are looked through for one that was handed in before: some 30 ms */
 
@@ -148,6 +149,8 @@ void lb_countersign_new(struct lb_gate *g, const char *text, const char *signatu
                                       .name = strdup(name), .done = done, .userdata = userdata };
     if (!c || !c->text || !c->signature || !c->name || !g->store)
         done(userdata, LB_COUNTERSIGNED_UNAVAILABLE, 0, g->store ? "out of memory" : lb_gate_problem(g));
+    else if (!lb_text_is_name(name, "") || !lb_text_is_clean(name, LB_NAME_MAX))
+        done(userdata, LB_COUNTERSIGNED_NOT_HIS, 0, "this is nobody's name");
     else if (lb_checkpoint_parse(text, &checkpoint) < 0)
         done(userdata, LB_COUNTERSIGNED_INVALID, 0, "this is no checkpoint as lockboxctl audit checkpoint prints it");
     else if ((why = refuse(g, &checkpoint)))

@@ -222,6 +222,7 @@ static void receipt(struct lb_live *live)
     struct lb_event e = { .kind = receipt_of(live->request), .killed = ended->killed, .kinds = ended->kinds,
                           .shared = ended->shared, .ms = ended->ms };
 
+    lb_sessions_settle(live->gate->sessions, live->request->id);
     lb_launch_settle(live);
     live->units = lb_units_free(live->units);
     if (live->request->end.by)

@@ -29,6 +29,7 @@ struct lb_journal {
 struct fields {
     struct iovec items[FIELDS_MAX];
     int n;
+    bool lacking; /* one of them: an entry without it would be no copy of its event */
 };
 
 static void field(struct fields *f, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -43,9 +44,10 @@ static void field(struct fields *f, const char *name, const char *format, ...)
     va_start(args, format);
     n = vasprintf(&value, format, args);
     va_end(args);
-    if (n <= 0 || f->n == FIELDS_MAX)
-        return;
-    n = asprintf(&text, "%s=%s", name, value);
+    if (n < 0)
+        value = NULL;
+    n = value && f->n < FIELDS_MAX ? asprintf(&text, "%s=%s", name, value) : -1;
+    f->lacking |= n < 0;
     if (n > 0)
         f->items[f->n++] = (struct iovec){ text, (size_t)n };
 }
@@ -88,6 +90,8 @@ static int send_event(void *userdata, int64_t seq, const char *hash, const char 
     for (size_t i = 0; i < LB_ELEMENTS(strings); i++)
         if (strings[i].value && *strings[i].value)
             field(&f, strings[i].name, "%s", strings[i].value);
+    if (f.lacking)
+        return -ENOMEM;
     r = access(SOCKET, F_OK) < 0 ? -errno : sd_journal_sendv(f.items, f.n); /* without the socket sendv says 0 */
     if (r < 0)
         return r;
@@ -106,16 +110,23 @@ static void free_journal(struct lb_journal *j)
     free(j);
 }
 
-/* Waits for something to send. False when there is nothing more to do. */
-static bool wait_for_work(struct lb_journal *j, bool failed)
+/* In so many µs, by a clock that nobody sets. */
+static struct timespec after(int64_t usec)
 {
     struct timespec until;
 
-    if (failed && !j->stop) {
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec++;
-        pthread_cond_timedwait(&j->changed, &j->lock, &until);
-    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += usec / LB_USEC_PER_SEC;
+    return until;
+}
+
+/* Waits for something to send. False when there is nothing more to do. */
+static bool wait_for_work(struct lb_journal *j, bool failed)
+{
+    struct timespec until = after(LB_USEC_PER_SEC);
+
+    if (failed && !j->stop)
+        pthread_cond_clockwait(&j->changed, &j->lock, CLOCK_MONOTONIC, &until);
     while (!j->stop && j->position >= j->wanted)
         pthread_cond_wait(&j->changed, &j->lock);
     return !j->stop || (j->position < j->wanted && !failed);
@@ -195,16 +206,14 @@ int64_t lb_journal_position(struct lb_journal *j)
 
 int64_t lb_journal_stop(struct lb_journal *j, int64_t timeout)
 {
-    struct timespec until;
+    struct timespec until = after(timeout);
     int64_t position;
     bool gone;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += timeout / LB_USEC_PER_SEC;
     pthread_mutex_lock(&j->lock);
     j->stop = true;
     pthread_cond_signal(&j->changed);
-    while (!j->left && pthread_cond_timedwait(&j->changed, &j->lock, &until) == 0)
+    while (!j->left && pthread_cond_clockwait(&j->changed, &j->lock, CLOCK_MONOTONIC, &until) == 0)
         ;
     gone = j->left;
     j->left = true;

@@ -401,8 +401,8 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
     if (!n->looked && n->gate->store)
         look_back(n);
     ago = lb_clock_now().wall - n->time;
-    n->wanted |= n->looked && ago >= DAY;
-    schedule(n, n->looked ? ago >= 0 && ago < DAY ? DAY - ago : DAY : RETRY);
+    n->wanted |= n->looked && (ago >= DAY || ago < 0); /* of a clock that was ahead: who knows when */
+    schedule(n, !n->looked ? RETRY : n->wanted ? DAY : DAY - ago);
     go_on(n);
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "lockboxd/sessions.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 
 #include "lockboxd/proc.h"
@@ -98,6 +99,17 @@ int lb_sessions_watch(struct lb_sessions *s, const char *request, pid_t pid, int
     l->next = s->leaders;
     s->leaders = l;
     return 0;
+}
+
+void lb_sessions_settle(struct lb_sessions *s, const char *request)
+{
+    for (struct leader *l = s->leaders, *next; l; l = next) {
+        struct pollfd exited = { .fd = sd_event_source_get_io_fd(l->source), .events = POLLIN };
+
+        next = l->next;
+        if (strcmp(l->request, request) == 0 && poll(&exited, 1, 0) == 1)
+            on_exit_of(l->source, exited.fd, EPOLLIN, l);
+    }
 }
 
 void lb_sessions_forget(struct lb_sessions *s, const char *request)

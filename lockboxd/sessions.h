@@ -17,5 +17,8 @@ struct lb_sessions *lb_sessions_free(struct lb_sessions *s); /* NULL is fine; re
 /* Watches a leader. -ESRCH if it is gone already (then `gone` is not called). */
 int lb_sessions_watch(struct lb_sessions *s, const char *request, pid_t pid, int64_t started);
 
+/* Tells at once of those of this request that are gone and whose turn in the loop has not come yet. */
+void lb_sessions_settle(struct lb_sessions *s, const char *request);
+
 /* Watches no leader of this request any more. */
 void lb_sessions_forget(struct lb_sessions *s, const char *request);

@@ -14,7 +14,7 @@
 
 struct lb_signer {
     struct lb_child *keygen;
-    char *namespace; /* NULL: it is only asked whose key it is */
+    char *good; /* what it has to say before the key; NULL: it is only asked whose key it is */
     lb_signer_done *done;
     void *userdata;
 };
@@ -24,7 +24,7 @@ struct lb_signer *lb_signer_free(struct lb_signer *s)
     if (!s)
         return NULL;
     lb_child_free(s->keygen);
-    free(s->namespace);
+    free(s->good);
     free(s);
     return NULL;
 }
@@ -106,25 +106,30 @@ static int open_inputs(const struct lb_signer_call *call, struct inputs *in, cha
 
 /* --- what it says ------------------------------------------------------------------------------------------------- */
 
-/* 'Good "lockbox-consent" signature for bob with ED25519 key SHA256:…' → "ED25519 SHA256:…". Owned; NULL for all else. */
-static char *read_key(const char *output, const char *namespace)
+/* 'Good "lockbox-consent" signature for bob with ED25519 key SHA256:…' → "ED25519 SHA256:…". Owned; NULL for all else.
+ * The name is compared as a whole: who is trusted for a pattern of names may have chosen one that goes on like this. */
+static char *read_key(const char *output, const char *good)
 {
-    LB_FREE char *line = strndup(output, strcspn(output, "\n")), *good = NULL;
+    size_t n = strlen(good);
     char type[64], print[128], *key;
-    const char *with = line ? strstr(line, " with ") : NULL;
 
-    if (asprintf(&good, "Good \"%s\" signature for ", namespace) < 0)
-        good = NULL;
-    if (!good || !with || strncmp(line, good, strlen(good)) != 0 ||
-        sscanf(with, " with %63s key %127s", type, print) != 2 || strncmp(print, "SHA256:", 7) != 0)
+    if (strncmp(output, good, n) != 0 || sscanf(output + n, "%63s key %127s", type, print) != 2 ||
+        strncmp(print, "SHA256:", 7) != 0)
         return NULL;
     return asprintf(&key, "%s %s", type, print) < 0 ? NULL : key;
+}
+
+static char *make_good(const struct lb_signer_call *call)
+{
+    char *good;
+
+    return asprintf(&good, "Good \"%s\" signature for %s with ", call->namespace, call->principal) < 0 ? NULL : good;
 }
 
 static void on_done(void *userdata, const char *output, const char *problem)
 {
     struct lb_signer *s = userdata;
-    LB_FREE char *key = !output ? NULL : s->namespace ? read_key(output, s->namespace) : lb_dup(output);
+    LB_FREE char *key = !output ? NULL : s->good ? read_key(output, s->good) : lb_dup(output);
 
     s->done(s->userdata, key, key ? NULL : problem && *problem ? problem
                                          : "no key of that name made it, or the key is revoked");
@@ -158,9 +163,8 @@ int lb_signer_new(sd_event *event, const struct lb_signer_call *call, lb_signer_
 
     if (!s)
         return r;
-    *s = (struct lb_signer){ .namespace = call->principal ? strdup(call->namespace) : NULL, .done = done,
-                             .userdata = userdata };
-    if (s->namespace || !call->principal)
+    *s = (struct lb_signer){ .good = call->principal ? make_good(call) : NULL, .done = done, .userdata = userdata };
+    if (s->good || !call->principal)
         r = open_inputs(call, &in, &error);
     if (r >= 0)
         r = start(s, event, &in, call);

@@ -43,7 +43,7 @@ static bool is_bad(uint32_t code)
 
 char *lb_text_clean(const char *text, size_t max)
 {
-    size_t size = text ? strlen(text) : 0, most = size * strlen(REPLACEMENT), used = 0;
+    size_t size = text ? strlen(text) : 0, most = size * LB_TEXT_GROWS, used = 0;
     char *out = malloc((most < max ? most : max) + 1);
     bool gap = false;
     uint32_t code;

@@ -18,6 +18,7 @@
  * to at most `max` bytes. NULL on out of memory; NULL text gives "".
  */
 char *lb_text_clean(const char *text, size_t max);
+#define LB_TEXT_GROWS 3 /* times as long it is at most, where nothing is cut: each byte may become U+FFFD */
 
 /* True if lb_text_clean would change nothing. */
 bool lb_text_is_clean(const char *text, size_t max);

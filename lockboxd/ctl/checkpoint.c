@@ -83,16 +83,19 @@ int lb_checkpoint_read(const struct lb_ctl *ctl, const char *path, struct lb_che
     return LB_EXIT_DONE;
 }
 
-/* What is kept is not written over. */
+/* What is kept is not written over; what cannot be written as a whole is not there. */
 static int write_file(const struct lb_ctl *ctl, const char *path, const char *text)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-    bool good = f && fputs(text, f) >= 0;
+    LB_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    size_t n = strlen(text);
+    ssize_t r = fd < 0 ? -1 : write(fd, text, n);
+    int error = r < 0 || (r == (ssize_t)n && fsync(fd) < 0) ? errno : r < (ssize_t)n ? ENOSPC : 0;
 
-    if (f && fclose(f) != 0)
-        good = false;
-    return good ? LB_EXIT_DONE : lb_ctl_fail(ctl, LB_EXIT_FAILED, "%s: %s", path, strerrordesc_np(errno));
+    if (!error)
+        return LB_EXIT_DONE;
+    if (fd >= 0)
+        unlink(path);
+    return lb_ctl_fail(ctl, LB_EXIT_FAILED, "%s: %s", path, strerrordesc_np(error));
 }
 
 static int write_beside(const struct lb_ctl *ctl, const char *file, const char *more, const char *text)
@@ -166,10 +169,13 @@ static int put(const struct lb_ctl *ctl, const char *statement, const char *sign
         return LB_EXIT_DONE;
     }
     r = write_file(ctl, file, statement);
-    if (r == LB_EXIT_DONE)
-        r = write_beside(ctl, file, ".sig", signature);
+    if (r != LB_EXIT_DONE)
+        return r;
+    r = write_beside(ctl, file, ".sig", signature);
     if (r == LB_EXIT_DONE)
         lb_act_say(ctl, "Written: %s and %s.sig. Keep both elsewhere.", file, file);
+    else /* without it it proves nothing */
+        unlink(file);
     return r;
 }
 

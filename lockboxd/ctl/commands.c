@@ -247,7 +247,7 @@ static int add_members(json_t *command, struct lb_reader *reader)
     return 0;
 }
 
-/* The record with the arguments that belongs to this one, which says whose they are. */
+/* Goes before the records with the arguments that belong to this one, which says whose they are. -ENOENT. */
 static int find_execve(struct lb_commands *c)
 {
     LB_FREE char *boot = lb_reader_bytes(c->reader, "_BOOT_ID");
@@ -255,7 +255,7 @@ static int find_execve(struct lb_commands *c)
     int r = c->mates ? 0 : lb_reader_open(c->directory, &c->mates);
 
     if (r >= 0 && (!boot || id < 0))
-        return 0;
+        return -ENOENT;
     if (r >= 0)
         r = lb_reader_rewind(c->mates);
     if (r >= 0)
@@ -266,7 +266,28 @@ static int find_execve(struct lb_commands *c)
         r = lb_reader_match(c->mates, "_TRANSPORT=audit");
     if (r >= 0)
         r = lb_reader_match(c->mates, "_AUDIT_TYPE_NAME=%s", lb_commands_execve);
-    return r < 0 ? r : lb_reader_next(c->mates);
+    return r;
+}
+
+/* All of them in one text: the kernel begins another record where one is full. */
+static int read_execve(struct lb_commands *c, char **ret)
+{
+    LB_FREE char *text = NULL;
+    size_t size;
+    int r = find_execve(c);
+    FILE *f = r < 0 ? NULL : open_memstream(&text, &size);
+
+    if (!f)
+        return r < 0 ? r : -ENOMEM;
+    while ((r = lb_reader_next(c->mates)) > 0) {
+        LB_FREE char *record = lb_reader_bytes(c->mates, "MESSAGE");
+
+        fprintf(f, "%s ", record ? record : "");
+    }
+    if (fclose(f) != 0)
+        return -ENOMEM;
+    *ret = LB_TAKE(text);
+    return r;
 }
 
 static int add_execve(struct lb_commands *c, json_t *command)
@@ -277,14 +298,11 @@ static int add_execve(struct lb_commands *c, json_t *command)
     if (strcmp(lb_ctl_string(command, "audit"), "SYSCALL") != 0 ||
         strcmp(lb_ctl_string(command, "transport"), "audit") != 0)
         return 0;
-    r = find_execve(c);
-    if (r <= 0)
-        return r;
-    record = lb_reader_bytes(c->mates, "MESSAGE");
+    r = read_execve(c, &record);
     words = record ? lb_execve_text(record) : NULL;
     if (!words)
-        return 0;
-    safe = lb_text_clean(words, strlen(words));
+        return r == -ENOENT ? 0 : r;
+    safe = lb_text_clean(words, LB_TEXT_GROWS * strlen(words));
     if (!safe || json_object_set_new(command, "audit", json_string(lb_commands_execve)) < 0 ||
         json_object_set_new(command, "command", json_string(safe)) < 0)
         return -ENOMEM;

@@ -16,19 +16,29 @@ static const char *const outer[] = { "seq", "time", "event", "request", "state" 
 static const char *const inner[] = { "account", "engineer", "ticket", "reason", "approver", "by", "note" };
 static const char *const last[] = { "message", "hash" };
 
-/*
- * A cell, always in quotes. A spreadsheet takes what begins like this for a formula, and runs it: whoever may write a
- * ticket would run something at the auditor's. The apostrophe makes it text, blanks before it or not.
- */
+/* A spreadsheet takes what begins like this for a formula, and runs it, blanks before it or not; where Japanese is
+ * written, also what begins with one of the wide ones. */
+static bool is_formula(const char *text)
+{
+    static const char *const wide[] = { "\uFF1D", "\uFF0B", "\uFF0D", "\uFF20" };
+
+    text += strspn(text, " ");
+    for (size_t i = 0; i < LB_ELEMENTS(wide); i++)
+        if (strncmp(text, wide[i], strlen(wide[i])) == 0)
+            return true;
+    return *text && strchr("=+-@\t\r\n|%", *text);
+}
+
+/* A cell, always in quotes. Whoever may write a ticket would run something at the auditor's: the apostrophe makes it text. */
 static void print_cell(const struct lb_ctl *ctl, const char *text, const char *separator)
 {
     FILE *out = ctl->out.out;
     LB_FREE char *shown = ctl->out.width ? lb_human_text(text, ctl->out.utf8) : NULL;
-    const char *begin = text + strspn(text, " ");
+    bool formula = is_formula(text);
 
     text = shown ? shown : text;
     fputc('"', out);
-    if (*begin && strchr("=+-@\t\r\n|%", *begin))
+    if (formula)
         fputc('\'', out);
     for (; *text; text++) {
         if (*text == '"')

@@ -10,21 +10,26 @@
 #include <inttypes.h>
 #include <spawn.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "lockboxd/ctl/checkpoint.h"
 #include "lockboxd/ctl/commands.h"
+#include "lockboxd/ctl/interrupt.h"
 #include "lockboxd/proto/json.h"
 #include "policy/glob.h"
 
 #define SIGNERS "/etc/lockbox/allowed_signers"
 #define PROGRESS (2 * LB_USEC_PER_SEC)
-#define ENOUGH (-1) /* what a page says when no more are wanted */
+#define UNFINISHED ".tmp" /* by which who kills it finds what it could not take away */
+#define ENOUGH (-1)       /* what a page says when no more are wanted */
 
 extern char **environ;
 
 static void pack_clear(struct lb_pack *p)
 {
+    if (p->unfinished)
+        unlink(p->unfinished);
+    if (p->out >= 0)
+        close(p->out);
     for (size_t i = 0; p->files && p->files[i]; i++) {
         LB_FREE char *path = NULL;
 
@@ -43,6 +48,7 @@ static void pack_clear(struct lb_pack *p)
     lb_strings_free(p->files);
     free(p->directory);
     free(p->folder);
+    free(p->unfinished);
 }
 
 /* --- files of it -------------------------------------------------------------------------------------------------- */
@@ -248,7 +254,7 @@ static int take_slice(const struct lb_ctl *ctl, const json_t *events, void *user
             return r != LB_EXIT_DONE ? r : ENOUGH;
     }
     tell_progress(p);
-    return LB_EXIT_DONE;
+    return lb_interrupted() ? LB_EXIT_FAILED : LB_EXIT_DONE;
 }
 
 static int put_events(struct lb_pack *p)
@@ -280,46 +286,65 @@ static int put_request(struct lb_pack *p)
     return put(p, "request.json", line);
 }
 
-/* Whether a line of allowed signers is about one of them: its first word is a list of patterns. */
-static bool is_about(const char *line, char *const *names)
+/* Whether a line of allowed signers is about him: its first word is a list of patterns. */
+static bool is_about(const char *line, const char *name)
 {
     LB_FREE char *words = strndup(line + (*line == '"'), strcspn(line + (*line == '"'), " \t\""));
     char *rest = words, *pattern;
 
     while (rest && (pattern = strsep(&rest, ",")))
-        for (size_t i = 0; names && names[i]; i++)
-            if (!lb_glob_mistake(pattern) && lb_glob_fits(pattern, names[i]))
-                return true;
+        if (!lb_glob_mistake(pattern) && lb_glob_fits(pattern, name))
+            return true;
     return false;
 }
 
-static void put_approvers(const struct lb_pack *p, FILE *to)
+static void put_line(const char *line, char *const *names, bool *found, FILE *to)
 {
-    FILE *from = p->approvers ? fopen(SIGNERS, "re") : NULL;
-    LB_FREE char *line = NULL;
-    size_t size = 0;
+    bool any = false;
 
-    if (p->approvers && !from)
-        lb_ctl_fail(p->ctl, 0, SIGNERS " cannot be read (%s): the approvers' keys are not in the pack",
-                    strerrordesc_np(errno));
-    while (from && getline(&line, &size, from) > 0)
-        if (*line != '#' && is_about(line, p->approvers))
-            fprintf(to, "%.*s\n", (int)strcspn(line, "\n"), line);
+    for (size_t i = 0; names[i]; i++)
+        if (is_about(line, names[i]))
+            any = found[i] = true;
+    if (any)
+        fprintf(to, "%.*s\n", (int)strcspn(line, "\n"), line);
+}
+
+/* Without his key nobody can verify what he has signed: then it has to come from elsewhere. */
+static int put_approvers(const struct lb_pack *p, FILE *to)
+{
+    LB_FREE bool *found = NULL;
+    LB_FREE char *line = NULL;
+    size_t size = 0, n = 0;
+    FILE *from = p->approvers ? fopen(SIGNERS, "re") : NULL;
+    const char *why = from || !p->approvers ? "there is no line for him" : strerrordesc_np(errno);
+
+    while (p->approvers && p->approvers[n])
+        n++;
+    found = calloc(n + 1, sizeof(*found));
+    while (found && from && getline(&line, &size, from) > 0)
+        if (*line != '#')
+            put_line(line, p->approvers, found, to);
     if (from)
         fclose(from);
+    for (size_t i = 0; found && i < n; i++)
+        if (!found[i])
+            lb_ctl_fail(p->ctl, 0, "the key of %s is not in the pack, so step 4 of its VERIFY.txt cannot be good: "
+                        SIGNERS ": %s", p->approvers[i], why);
+    return found ? LB_EXIT_DONE : lb_ctl_lost(p->ctl, -ENOMEM);
 }
 
 static int put_signers(struct lb_pack *p)
 {
     LB_JSON json_t *key = NULL;
-    int r = lb_ctl_call(p->ctl, LB_AUDIT "Key", json_object(), &key);
+    int r = lb_ctl_call(p->ctl, LB_AUDIT "Key", json_object(), &key), closed;
     FILE *f = r == LB_EXIT_DONE ? lb_pack_open(p, "signers") : NULL;
 
     if (!f)
         return r != LB_EXIT_DONE ? r : LB_EXIT_FAILED;
     fprintf(f, "%s\n", lb_ctl_string(key, "line"));
-    put_approvers(p, f);
-    return lb_pack_close(p, f, !ferror(f));
+    r = put_approvers(p, f);
+    closed = lb_pack_close(p, f, !ferror(f));
+    return r == LB_EXIT_DONE ? closed : r;
 }
 
 struct commands {
@@ -332,7 +357,7 @@ static int take_command(const struct lb_ctl *ctl, json_t *command, void *userdat
     struct commands *c = userdata;
 
     (void)ctl;
-    if (!c->f && !(c->f = lb_pack_open(c->pack, "commands.jsonl")))
+    if (lb_interrupted() || (!c->f && !(c->f = lb_pack_open(c->pack, "commands.jsonl"))))
         return LB_EXIT_FAILED;
     if (json_dumpf(command, c->f, JSON_COMPACT | JSON_SORT_KEYS) < 0 || putc('\n', c->f) == EOF)
         return lb_ctl_lost(c->pack->ctl, -ENOMEM);
@@ -362,6 +387,7 @@ static int (*const parts[])(struct lb_pack *p) = { put_events, put_request, put_
 static int run(const struct lb_pack *p, const char *const *words, char *const *files, const char *directory, int out)
 {
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
     const char **argv = NULL;
     size_t n = 0, m = 0;
     int r, status = 0;
@@ -379,13 +405,19 @@ static int run(const struct lb_pack *p, const char *const *words, char *const *f
     posix_spawn_file_actions_init(&actions);
     r = posix_spawn_file_actions_addchdir_np(&actions, directory) |
         posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    r = r ? ENOMEM : posix_spawnp(&pid, words[0], &actions, NULL, (char *const *)argv, environ);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigmask(&attr, &p->signals);
+    r = r ? ENOMEM : posix_spawnp(&pid, words[0], &actions, &attr, (char *const *)argv, environ);
+    posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&actions);
     free(argv);
-    while (r == 0 && waitpid(pid, &status, 0) < 0)
-        r = errno == EINTR ? 0 : errno;
+    if (r == 0)
+        r = -lb_interrupt_wait(pid, &status);
     if (r == 0 && status == 0)
         return LB_EXIT_DONE;
+    if (lb_interrupted())
+        return LB_EXIT_FAILED;
     return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s could not do its work%s%s", words[0], r ? ": " : "",
                        r ? strerrordesc_np(r) : "");
 }
@@ -419,29 +451,50 @@ static int make_tar(const struct lb_pack *p, int out)
     return run(p, words, p->files, p->directory, out);
 }
 
-/* Whole, or not there; and what is there is not written over. */
-static int write_tar(const struct lb_pack *p)
+/* A file that nobody else has made, or can read, beside the one that is wanted. */
+static int open_tar(struct lb_pack *p)
 {
     const char *file = p->ctl->options[LB_OPTION_OUTPUT];
-    LB_FREE char *unfinished = NULL;
-    LB_CLOSE int fd = -1;
-    int r;
 
     if (strcmp(file, "-") == 0)
-        return make_tar(p, STDOUT_FILENO);
-    if (asprintf(&unfinished, "%s.tmp", file) < 0) {
-        unfinished = NULL;
+        return LB_EXIT_DONE;
+    if (asprintf(&p->unfinished, "%s.XXXXXX" UNFINISHED, file) < 0) {
+        p->unfinished = NULL;
         return lb_ctl_lost(p->ctl, -ENOMEM);
     }
-    fd = open(unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", unfinished, strerrordesc_np(errno));
-    r = make_tar(p, fd);
-    if (r == LB_EXIT_DONE && (fsync(fd) < 0 || renameat2(AT_FDCWD, unfinished, AT_FDCWD, file, RENAME_NOREPLACE) < 0))
-        r = lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", file, strerrordesc_np(errno));
-    if (r != LB_EXIT_DONE)
-        unlink(unfinished);
-    return r;
+    p->out = mkostemps(p->unfinished, strlen(UNFINISHED), O_CLOEXEC);
+    if (p->out >= 0)
+        return LB_EXIT_DONE;
+    free(LB_TAKE(p->unfinished));
+    return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", file, strerrordesc_np(errno));
+}
+
+/* What is there is not written over. A file system over a network may know the second way alone, one on a stick the first. */
+static int give_name(const char *unfinished, const char *file)
+{
+    if (renameat2(AT_FDCWD, unfinished, AT_FDCWD, file, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL || link(unfinished, file) < 0)
+        return -errno;
+    unlink(unfinished);
+    return 0;
+}
+
+/* Whole, or not there. */
+static int write_tar(struct lb_pack *p)
+{
+    const char *file = p->ctl->options[LB_OPTION_OUTPUT];
+    int r = make_tar(p, p->out >= 0 ? p->out : STDOUT_FILENO);
+
+    if (r != LB_EXIT_DONE || !p->unfinished)
+        return r;
+    if (lb_interrupted())
+        return LB_EXIT_FAILED;
+    r = fsync(p->out) < 0 ? -errno : give_name(p->unfinished, file);
+    if (r < 0)
+        return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", file, strerrordesc_np(-r));
+    free(LB_TAKE(p->unfinished));
+    return LB_EXIT_DONE;
 }
 
 /* --- the verb ----------------------------------------------------------------------------------------------------- */
@@ -458,9 +511,9 @@ static int check_output(const struct lb_ctl *ctl)
     return LB_EXIT_DONE;
 }
 
-int verb_audit_pack(struct lb_ctl *ctl)
+static int make_pack(const struct lb_ctl *ctl, const sigset_t *signals)
 {
-    LB_CLEANUP(pack_clear) struct lb_pack p = { .ctl = ctl };
+    LB_CLEANUP(pack_clear) struct lb_pack p = { .ctl = ctl, .out = -1, .signals = *signals };
     int r = check_output(ctl);
 
     if (r == LB_EXIT_DONE)
@@ -470,12 +523,26 @@ int verb_audit_pack(struct lb_ctl *ctl)
     if (r == LB_EXIT_DONE && !*lb_ctl_string(p.request, "closed_at"))
         lb_ctl_fail(ctl, 0, "%s is not over: its story goes on behind event %" PRId64, ctl->id, p.last);
     if (r == LB_EXIT_DONE)
+        r = open_tar(&p);
+    if (r == LB_EXIT_DONE)
         r = make_folder(&p);
     for (size_t i = 0; r == LB_EXIT_DONE && i < LB_ELEMENTS(parts); i++)
-        r = parts[i](&p);
+        r = lb_interrupted() ? LB_EXIT_FAILED : parts[i](&p);
     if (r == LB_EXIT_DONE)
         r = put_sums(&p);
     if (r == LB_EXIT_DONE)
         r = write_tar(&p);
+    return r;
+}
+
+/* Who was interrupted meanwhile ends of it here, when nothing is left. */
+int verb_audit_pack(struct lb_ctl *ctl)
+{
+    sigset_t signals;
+    int r;
+
+    lb_interrupt_hold(&signals);
+    r = make_pack(ctl, &signals);
+    lb_interrupt_release(&signals);
     return r;
 }

@@ -2,6 +2,8 @@
 /* The evidence of one access, for who has none of lockbox: files in a folder, which becomes a tar. */
 #pragma once
 
+#include <signal.h>
+
 #include "lockboxd/ctl/ctl.h"
 
 struct lb_pack {
@@ -14,6 +16,9 @@ struct lb_pack {
     char *directory, *folder; /* a temporary one, and the name inside of it; "" */
     char **files;            /* names in the folder, in the order in which they go into the tar */
     int64_t next, told;      /* event that comes next; when something was said last */
+    char *unfinished;        /* the tar until it is whole; NULL: there is none, or it is */
+    int out;                 /* … to write it; negative: not open */
+    sigset_t signals;        /* as they were when it began */
 };
 
 /* What VERIFY.txt says: how a third party checks all of it, with stock tools alone. */

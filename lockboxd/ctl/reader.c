@@ -145,7 +145,7 @@ char *lb_reader_text(struct lb_reader *reader, const char *field)
 {
     LB_FREE char *bytes = lb_reader_bytes(reader, field);
 
-    return bytes ? lb_text_clean(bytes, VALUE_MAX) : NULL;
+    return bytes ? lb_text_clean(bytes, LB_TEXT_GROWS * strlen(bytes)) : NULL;
 }
 
 int64_t lb_reader_number(struct lb_reader *reader, const char *field)

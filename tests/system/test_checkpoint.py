@@ -115,6 +115,21 @@ def test_kept_and_countersigned(trusted):
     assert verify(box)["whole"]  # by itself it is a good log
 
 
+def test_no_room_to_keep_it(trusted):
+    """Where it cannot be kept as a whole, nothing of it is there that looks like it; when there is room again, it can."""
+    box = trusted
+    box.run("mkdir -p /tmp/small; mount -t tmpfs -o size=4k none /tmp/small")
+    try:
+        failed = box.ctl("audit", "checkpoint", "-o", "/tmp/small/c", check=False)
+        assert failed.returncode == 1 and "No space left" in failed.stderr
+        assert box.run("ls", "-A", "/tmp/small").stdout == ""
+        box.run("mount -o remount,size=64k /tmp/small")
+        box.ctl("audit", "checkpoint", "-o", "/tmp/small/c")
+        assert box.run("ls", "-A", "/tmp/small").stdout.split() == ["c", "c.sig"]
+    finally:
+        box.run("umount", "/tmp/small")
+
+
 def test_nobody_else_countersigns(trusted):
     """Another's key, another namespace, a text of another host: refused, and nothing of it is in the log."""
     box = trusted

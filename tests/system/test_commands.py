@@ -204,6 +204,12 @@ def test_the_programs_that_the_kernel_saw(every_box):
         audit_record({**entry, "_BOOT_ID": "0" * 31 + "1"}, 70, "EXECVE", 'argc=1 a0="another-boot"'),
         audit_record({**entry, "_BOOT_ID": "0" * 31 + "1"}, 72, "SYSCALL", "x", _AUDIT_SESSION=session),
         audit_record(entry, 73, "SYSCALL", "arch=c000003e syscall=257", _AUDIT_SESSION=session),
+        # nothing is hidden behind what is long, or behind what is not shown as it is
+        audit_record(entry, 74, "SYSCALL", syscall, _AUDIT_SESSION=session),
+        audit_record(entry, 74, "EXECVE", f'argc=4 a0="sh" a1="-c" a2_len=9000 a2[0]={"3A20" * 2000}'),
+        audit_record(entry, 74, "EXECVE", f'a2[1]={"3A20" * 250} a3="behind"'),
+        audit_record(entry, 75, "SYSCALL", syscall, _AUDIT_SESSION=session),
+        audit_record(entry, 75, "EXECVE", f'argc=2 a0={"01" * 200} a1="behind"'),
     ]
     export = box.run(f"journalctl --output=export --after-cursor='{box.since}' --boot={boot}").stdout
     directory = imported(box, "copy", export + "".join(records))
@@ -211,7 +217,8 @@ def test_the_programs_that_the_kernel_saw(every_box):
     lines = story(box, request, "--journal-directory", directory)
     seen = [c for c in commands(lines) if c.get("transport") == "audit"]
     assert [(c["audit"], c.get("command") or c["message"]) for c in seen] == [
-        ("EXECVE", "rm -rf /home/my docs"), ("SYSCALL", "SYSCALL arch=c000003e syscall=257")]
+        ("EXECVE", "rm -rf /home/my docs"), ("SYSCALL", "SYSCALL arch=c000003e syscall=257"),
+        ("EXECVE", "sh -c " + ": " * 2250 + "behind"), ("EXECVE", "\N{REPLACEMENT CHARACTER}" * 200 + " behind")]
     assert (seen[0]["pid"], seen[0]["uid"], seen[0]["exe"]) == (4711, 1001, "/usr/bin/rm")
     assert [line for line in lines if line not in seen] == live
     text = box.ctl("events", request, "--journal-directory", directory).stdout

@@ -5,8 +5,11 @@ is changed in it is found by that."""
 import hashlib
 import json
 import os
+import signal
+import time
 
 import pytest
+from appliance import wait_for
 from conftest import TOP
 from lockbox import STATE, Box
 from people import Engineer, Person
@@ -96,6 +99,11 @@ def write_events(folder, events, chain=True):
     (folder / "events.jsonl").write_text("".join(line + "\n" for line in lines))
 
 
+def left(box):
+    """What of a pack that is not one."""
+    return box.run("ls /root/pack.tar.* /tmp/lockbox-pack-*", check=False).stdout
+
+
 def test_good(every_box, elsewhere):
     """All is good, everywhere; the same pack again is the same bytes; what is there is not written over."""
     box = every_box
@@ -118,7 +126,7 @@ def test_good(every_box, elsewhere):
     again = box.ctl("audit", "pack", request, "-o", "/root/pack.tar", check=False)
     assert again.returncode == 1 and "is there already" in again.stderr
     assert (box.root / "root/pack.tar").read_bytes() == kept
-    assert box.run("ls /root/*.tmp /tmp/lockbox-pack-*", check=False).stdout == ""
+    assert left(box) == ""
     box.run("rm", "-f", SIGNERS)
 
 
@@ -144,7 +152,7 @@ def test_who_may(box):
     assert refused.returncode == 4 and "only root and auditors" in refused.stderr, refused.stderr
     for name, status in (("admin", 4), ("eng", 3)):  # who has no part in it; whose it is not
         assert box.ctl("audit", "pack", request, "-o", "/tmp/x.tar", user=name, check=False).returncode == status
-    assert not box.exists("/tmp/x.tar") and not box.exists("/tmp/x.tar.tmp")
+    assert box.run("ls /tmp/x.tar*", check=False).stdout == ""
     assert box.ctl("audit", "pack", request, check=False).returncode == 2
     assert box.ctl("audit", "pack", request, "-o", "/nowhere/x.tar", check=False).returncode == 1
 
@@ -161,6 +169,87 @@ def test_what_is_not_over(box, elsewhere):
     good, said = verify(elsewhere, folder)
     assert good == STEPS, said
     bob.revoke(request)
+
+
+def test_a_key_that_is_good_no_more(box, elsewhere, pack):
+    """The pack of a signature whose key has expired since is as good as ever; one that was signed with a key that was not
+    good then is not; and of whom the host knows no key any more, that is said."""
+    request = pack.name.removeprefix("lockbox-")
+    key = box.read(make_key(box, "bob") + ".pub")
+    last = json.loads(box.events(LOCKBOX_EVENT="approved", LOCKBOX_REQUEST=request)[-1]["LOCKBOX_JSON"])["time"] // 1000000
+
+    def again(line):
+        box.run("rm", "-f", "/root/pack.tar")
+        box.write(SIGNERS, line)
+        said = box.ctl("audit", "pack", request, "-o", "/root/pack.tar").stderr
+        folder = unpack(box, elsewhere, "/root/pack.tar", request)
+        return verify(elsewhere, folder)[0], said
+
+    def valid(option, seconds):
+        return f'bob {option}="{time.strftime("%Y%m%d%H%M%S", time.gmtime(last + seconds))}" {key}'
+
+    wait_for(lambda: time.time() > last + 2, what="the key to expire")
+    assert again(valid("valid-before", 1)) == (STEPS, "")
+    assert again(valid("valid-before", -1))[0] == STEPS - 1
+    good, said = again("carol " + key)
+    assert good == STEPS - 1 and "the key of bob is not in the pack" in said
+
+
+def test_what_was_there_before(box, pack):
+    """Somebody else's file or link beside the one that is wanted gets nothing of it."""
+    request = pack.name.removeprefix("lockbox-")
+    box.run("install -d -m 1777 /tmp/open; cd /tmp/open; rm -f *; ln -s /tmp/elsewhere pack.tar.tmp; touch x.tar.tmp; "
+            "chmod 666 x.tar.tmp; chown nobody x.tar.tmp; ln -s /tmp/elsewhere link.tar")
+    for name in ("pack", "x"):
+        box.ctl("audit", "pack", request, "-o", f"/tmp/open/{name}.tar")
+        assert box.run("stat", "-c", "%u %a", f"/tmp/open/{name}.tar").stdout == "0 600\n"
+    assert box.run("stat", "-c", "%s", "/tmp/open/x.tar.tmp").stdout == "0\n"
+    refused = box.ctl("audit", "pack", request, "-o", "/tmp/open/link.tar", check=False)
+    assert refused.returncode == 1 and not box.exists("/tmp/elsewhere")
+    box.run("rm", "-r", "/tmp/open")
+
+
+def test_a_file_system_that_does_not_know_every_rename(box, pack):
+    """Such as NFS: the pack is there all the same, and what was there is not written over."""
+    request = pack.name.removeprefix("lockbox-")
+
+    def make():
+        return box.run("systemd-run", "--quiet", "--wait", "--pipe", "--property=SystemCallFilter=~renameat2:EINVAL",
+                       "lockboxctl", "audit", "pack", request, "-o", "/root/far.tar", check=False)
+
+    assert make().returncode == 0
+    assert (box.root / "root/far.tar").read_bytes() == (box.root / "root/pack.tar").read_bytes()
+    assert make().returncode == 1 and box.run("ls /root/far.tar*").stdout == "/root/far.tar\n"
+    box.run("rm", "/root/far.tar")
+
+
+@pytest.mark.parametrize("program, name", [("sha256sum", "INT"), ("tar", "TERM"), ("tar", "HUP")])
+def test_interrupted(box, pack, program, name):
+    """Who interrupts it finds nothing of it, neither of its files nor half a tar, and it ends as it was told to."""
+    request = pack.name.removeprefix("lockbox-")
+    box.run("rm -f /root/pack.tar; mkdir -p /tmp/slow; mkfifo /tmp/slow/begun")
+    box.write(f"/tmp/slow/{program}", "#!/bin/sh\necho >/tmp/slow/begun\nexec sleep infinity\n", mode=0o755)
+    try:
+        with box.popen("env", "PATH=/tmp/slow:/usr/bin:/bin", "sh", "-c",
+                       f"env --default-signal lockboxctl audit pack {request} -o /root/pack.tar & read word </tmp/slow/begun; "
+                       f"kill -{name} $!; wait $!") as process:
+            assert process.wait(timeout=60) == 128 + getattr(signal, f"SIG{name}")
+        assert left(box) == "" and not box.exists("/root/pack.tar")
+    finally:
+        box.run("rm", "-r", "/tmp/slow")
+
+
+def test_a_full_disk(box, pack):
+    """Where there is no room for the tar, or for its files, nothing of it stays."""
+    request = pack.name.removeprefix("lockbox-")
+    box.run("mkdir -p /tmp/small; mount -t tmpfs -o size=8k none /tmp/small")
+    try:
+        for more, where in (("", "/tmp/small/x.tar"), ("TMPDIR=/tmp/small ", "/root/full.tar")):
+            failed = box.run(f"{more}lockboxctl audit pack {request} -o {where}", check=False)
+            assert failed.returncode == 1 and failed.stderr, where
+            assert box.run("ls -A /tmp/small; ls /root/full.tar*", check=False).stdout == "", where
+    finally:
+        box.run("umount", "/tmp/small")
 
 
 def find(events, kind):

@@ -3,6 +3,7 @@
 
 import json
 import subprocess
+import time
 
 import pytest
 from appliance import wait_for
@@ -160,6 +161,24 @@ def test_it_is_bound_to_one_request(signed):
     assert submit(box, text, sign(box, text)).returncode == 0
 
 
+def test_who_keeps_it_back_does_not_move_it(signed):
+    """A text that names the time of its begin is for that time: handed in later it is good for what is left, and then for
+    nothing (row 16: replay at another time)."""
+    box = signed
+    request = ask(box)
+    begins = time.time() + 3
+    over, late = (statement(box, request, "bob", "approve", "--from", "+3s", "--for", span) for span in ("2s", "1h"))
+    assert "Begins: 2" in over and "Duration: 1h (3600 s)" in late
+    signatures = {text: sign(box, text) for text in (over, late)}
+    wait_for(lambda: time.time() > begins + 3, what="the time to be over")
+    refused = submit(box, over, signatures[over])
+    assert refused.returncode == 1 and "signed for is over" in refused.stderr
+    assert submit(box, late, signatures[late]).returncode == 0
+    event = json.loads(box.wait_event("approved", LOCKBOX_REQUEST=request)["LOCKBOX_JSON"])
+    assert event["duration"] <= 3597 * 1000000 and event["statement"] == late
+    assert show(box, request)["duration"] == event["duration"] // 1000000
+
+
 def test_each_line_is_what_was_signed(signed):
     """A changed text is refused even with a signature over the change; a changed duration, too, and none makes it
     longer than was asked for (rows 17, 31)."""
@@ -171,6 +190,9 @@ def test_each_line_is_what_was_signed(signed):
     for i, line in enumerate(lines):
         changed = "\n".join([*lines[:i], line + "x", *lines[i + 1 :]]) + "\n"
         assert submit(box, changed, sign(box, changed), user="root").returncode != 0, line
+    for other in (text.replace("\n", "\r\n"), "\N{BYTE ORDER MARK}" + text, "\n" + text):
+        result = submit(box, other, sign(box, other))
+        assert result.returncode == 1 and "not with CR LF, and nothing stands before" in result.stderr
     duration = next(line for line in lines if line.startswith("Duration"))
     for longer in ("Duration: 9h (32400 s)", "Duration: 9h (9223372036854775807 s)", "Duration: forever",
                    "Duration: 292277y (9223372036854 s)"):
@@ -284,6 +306,32 @@ def test_nobody_signs_for_himself(signed):
     result = submit(box, text, signature)
     assert result.returncode == 4 and "engineer's key" in result.stderr
     assert show(box, request)["state"] == "pending"
+
+
+def test_one_key_is_one_hand(box):
+    """Whoever has a key that the file gives several names says yes in one of them: neither in the other stage nor as
+    another vote is it somebody else's (rows 15, 29). A no it may be in any."""
+    box.write(PEOPLE_FILE, "[dm]\nGroups=duty\n[bob]\nGroups=board\n[carol]\nGroups=board\n[dora]\nGroups=board\n")
+    box.policy("[Rule]\nAction=require-approval\n[Approval]\nInternal=@duty\nCustomer=@board\nQuorum=2\n")
+    public = box.read(make_key(box, "shared") + ".pub")
+    box.write(SIGNERS, f"dm,b* {public}c*,!bob {public}dora {box.read(make_key(box, 'dora') + '.pub')}")
+
+    def say(name, key, decision="approve"):
+        text = statement(box, request, name, decision)
+        return submit(box, text, sign(box, text, key))
+
+    try:
+        request = ask(box)
+        assert say("dm", "shared").returncode == 0
+        for name in ("bob", "carol"):
+            refused = say(name, "shared")
+            assert refused.returncode == 4 and "this key has decided" in refused.stderr, name
+        assert say("dora", "dora").returncode == 0
+        assert say("carol", "shared").returncode == 4
+        assert show(box, request)["state"] == "pending" and len(show(box, request)["approvals"]) == 2
+        assert say("carol", "shared", "deny").returncode == 0
+    finally:
+        box.run("rm", "-f", SIGNERS, PEOPLE_FILE)
 
 
 def test_without_an_account_and_at_the_vendors_stage(box):

@@ -305,7 +305,7 @@ static void *serve(void *userdata)
 {
     static const char *const pages[] = {
         "{\"parameters\":{\"events\":[" EVENT("1", "=1+1", "say \\\"hi\\\", you") "],\"next\":2}}",
-        "{\"parameters\":{\"events\":[" EVENT("2", " @SUM(A1)", "two\\nlines") "," EVENT("3", "CASE-1", "-2") "]}}",
+        "{\"parameters\":{\"events\":[" EVENT("2", " @SUM(A1)", "two\\nlines") "," EVENT("3", "\uFF1D1+1", "-2") "]}}",
     };
     int listener = *(int *)userdata;
     char bytes[4096];
@@ -351,7 +351,7 @@ static void test_csv(void **state)
         "\"say \"\"hi\"\", you\",\"ab\"\r\n"
         "\"2\",\"2024-05-03T16:00:00Z\",\"requested\",\"7F3K-9QXM\",\"\",\"eng\",\"\",\"' @SUM(A1)\",\"\",\"\",\"\",\"\","
         "\"two\nlines\",\"ab\"\r\n"
-        "\"3\",\"2024-05-03T16:00:00Z\",\"requested\",\"7F3K-9QXM\",\"\",\"eng\",\"\",\"CASE-1\",\"\",\"\",\"\",\"\","
+        "\"3\",\"2024-05-03T16:00:00Z\",\"requested\",\"7F3K-9QXM\",\"\",\"eng\",\"\",\"'\uFF1D1+1\",\"\",\"\",\"\",\"\","
         "\"'-2\",\"ab\"\r\n");
 }
 

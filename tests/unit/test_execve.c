@@ -22,6 +22,7 @@ static void test_records(void **state)
         { "EXECVE argc=12 a0=\"x\" a10=\"ten\" a11=\"eleven\"", "x ten eleven" },
         /* one that is too long for a record comes in parts */
         { "EXECVE argc=2 a0=\"x\" a1_len=4 a1[0]=6162 a1[1]=6364", "x abcd" },
+        { "EXECVE argc=3 a0=\"x\" a1_len=6 a1[0]=6162 EXECVE a1[1]=6364 EXECVE a1[2]=6566 a2=\"y\" ", "x abcdef y" },
         { "EXECVE argc=2 a0=\"argc=1\" a1=\"a0=x\"", "argc=1 a0=x" },
         { "EXECVE argc=2 a0=\"a\" a1=61zz62", "a a" },
         { "EXECVE argc=2 a0=\"a\" a1=616", "a a" },

@@ -24,14 +24,15 @@
 
 /* --- a machine of the test's own ---------------------------------------------------------------------------------- */
 
-static int64_t passed; /* µs by which both clocks are ahead */
+static int64_t passed;   /* µs by which both clocks are ahead */
+static int64_t wall_set; /* … and by which the wall clock was set */
 
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
     int r = (int)syscall(SYS_clock_gettime, id, ts);
 
     if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_BOOTTIME)) {
-        int64_t usec = ts->tv_sec * LB_USEC_PER_SEC + ts->tv_nsec / 1000 + passed;
+        int64_t usec = ts->tv_sec * LB_USEC_PER_SEC + ts->tv_nsec / 1000 + passed + (id == CLOCK_REALTIME ? wall_set : 0);
 
         *ts = (struct timespec){ usec / LB_USEC_PER_SEC, usec % LB_USEC_PER_SEC * 1000 };
     }
@@ -73,7 +74,7 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
-    passed = 0;
+    passed = wall_set = 0;
     strcpy(directory, "/tmp/lockbox-notary-XXXXXX");
     if (!mkdtemp(directory))
         return -1;
@@ -389,6 +390,20 @@ static void test_once_a_day(void **state)
     AWAIT(f, count(f) == 2);
 }
 
+/* A clock that was years ahead and is right again: the days are counted on. */
+static void test_a_clock_that_was_ahead(void **state)
+{
+    struct fixture *f = *state;
+
+    wall_set = 3 * 365 * DAY;
+    checkpoint(f);
+    wall_set = 0;
+    passed += DAY + MINUTE;
+    AWAIT(f, count(f) == 2);
+    passed += DAY + MINUTE;
+    AWAIT(f, count(f) == 3);
+}
+
 /* After a start: where a day has passed meanwhile, or the end of an access was not signed any more; not else. */
 static void test_after_a_start(void **state)
 {
@@ -573,14 +588,41 @@ static void test_not_countersigned(void **state)
     assert_int_equal(log.n, 0);
 }
 
+/* Where one key is trusted for any name, the name that goes into the log is one. */
+static void test_nobodys_name(void **state)
+{
+    static const char *const names[] = { "", "bob\nand carol", "bob with RSA key SHA256:x", "\xE2\x80\xAE" "bob", "bo\033b" };
+    struct fixture *f = *state;
+    LB_FREE char *good = NULL;
+    char public[128];
+    ASKED a;
+    FILE *from, *to;
+
+    ask(f, &a);
+    AWAIT(f, a.answered);
+    good = sign(a.statement, LB_CHECKPOINT_NAMESPACE);
+    snprintf(public, sizeof(public), "%s/bob.pub", directory);
+    from = fopen(public, "r");
+    to = fopen(signers_path, "w");
+    fputs("* ", to);
+    for (int c; (c = fgetc(from)) != EOF;)
+        fputc(c, to);
+    fclose(from);
+    fclose(to);
+    for (size_t i = 0; i < LB_ELEMENTS(names); i++)
+        assert_int_equal(hand_in(f, a.statement, good, names[i]).outcome, LB_COUNTERSIGNED_NOT_HIS);
+    assert_int_equal(hand_in(f, a.statement, good, "ann@customer.example").outcome, LB_COUNTERSIGNED_DONE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_the_key), TEST(test_half_a_key), TEST(test_after_an_end), TEST(test_many_ends), TEST(test_on_demand),
-        TEST(test_who_hangs_up), TEST(test_once_a_day), TEST(test_after_a_start), TEST(test_no_signature),
-        TEST(test_unsaved), TEST(test_countersigned), TEST(test_not_countersigned),
+        TEST(test_who_hangs_up), TEST(test_once_a_day), TEST(test_a_clock_that_was_ahead),
+        TEST(test_after_a_start), TEST(test_no_signature),
+        TEST(test_unsaved), TEST(test_countersigned), TEST(test_not_countersigned), TEST(test_nobodys_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

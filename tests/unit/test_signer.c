@@ -316,6 +316,21 @@ static void test_another_namespace(void **state)
     assert_has(verify(f, TEXT, "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"), "ignature");
 }
 
+/* Who may choose his name chooses no key with it. */
+static void test_a_name_that_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    LB_FREE char *signature = sign(f, "zero", "lockbox-consent"), *own = NULL;
+
+    trust(f, "*@customer.example", 0);
+    f->principal = "ann@customer.example";
+    assert_string_equal(verify(f, TEXT, signature), "");
+    own = strdup(f->key);
+    f->principal = "ann with RSA key SHA256:of-somebody-else @customer.example";
+    assert_string_equal(verify(f, TEXT, signature), "");
+    assert_string_equal(f->key, own);
+}
+
 static void test_principal(void **state)
 {
     struct fixture *f = *state;
@@ -434,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hanging, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_namespace, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_name_that_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_principal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_validity, setup, teardown),
         cmocka_unit_test_setup_teardown(test_revoked, setup, teardown),
