@@ -340,20 +340,21 @@ static void give_up(struct lb_post *p, const struct lb_time *now)
         t->hungry = true;
 }
 
-/* When something may be possible that is not now; the wall clock may be set, so it is looked at again and again. */
-static void set_alarm(struct lb_post *p)
+/* When something may be possible that is not now; the wall clock may be set, so it is looked at again and again. What is
+ * due and has not been begun waits for a flight to land, or for its target's next try. */
+static void set_alarm(struct lb_post *p, const struct lb_time *now)
 {
-    struct lb_time now = lb_clock_now();
     int64_t wait = LOOK_AGAIN;
 
     for (const struct target *t = p->targets; t; t = t->next) {
-        int64_t circuit = t->circuit.failures && t->hungry && t->flights == 0 ? t->circuit.next - now.boot : LB_NEVER;
-        int64_t due = t->next_due == LB_NEVER ? LB_NEVER : t->next_due - now.wall;
+        bool wants = (t->hungry || t->next_due <= now->wall) && t->flights == 0;
+        int64_t due = t->next_due == LB_NEVER ? 0 : t->next_due - now->wall;
+        int64_t next = wants && t->circuit.failures ? t->circuit.next - now->boot : 0;
 
-        wait = circuit < wait ? circuit : wait;
-        wait = due < wait ? due : wait;
+        wait = due > 0 && due < wait ? due : wait;
+        wait = next > 0 && next < wait ? next : wait;
     }
-    sd_event_source_set_time_relative(p->wake, wait > 0 ? (uint64_t)wait : 1000);
+    sd_event_source_set_time_relative(p->wake, (uint64_t)wait);
     later(p->wake);
 }
 
@@ -368,7 +369,7 @@ static int on_turn(sd_event_source *source, void *userdata)
     for (struct target *t = p->targets; t; t = t->next)
         if (p->in_the_air < LB_POST_AT_ONCE)
             serve(p, t, &now);
-    set_alarm(p);
+    set_alarm(p, &now);
     return 0;
 }
 
