@@ -40,7 +40,7 @@ static int open_letter(const struct lb_courier_config *config, const struct lb_t
     return *ret_error ? -ENOENT : -ENOMEM;
 }
 
-const struct lb_channel lb_channel_export = { "export", compose, open_letter };
+const struct lb_channel lb_channel_export = { .name = "export", .compose = compose, .open = open_letter };
 
 /* --- by itself ---------------------------------------------------------------------------------------------------- */
 

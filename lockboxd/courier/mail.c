@@ -106,4 +106,6 @@ static int mail_open(const struct lb_courier_config *config, const struct lb_tra
     return 0;
 }
 
-const struct lb_channel lb_channel_mail = { .name = "mail", .compose = mail_compose, .open = mail_open };
+const struct lb_channel lb_channel_mail = {
+    .name = "mail", .one_server = true, .compose = mail_compose, .open = mail_open,
+};

@@ -49,7 +49,6 @@ struct lb_post {
     struct lb_transfers *transfers;
     struct target *targets;
     struct flight *flights;
-    size_t in_the_air;
     sd_event_source *turn, *write, *wake;
     int64_t looked; /* boot clock: when letters past their time were looked for */
 };
@@ -119,7 +118,6 @@ static void land(struct flight *f, int kind, int64_t due, const char *error)
     f->mark = (struct lb_mark){ f->letter.row, kind, due, f->error };
     f->target->flights--;
     f->target->hungry = true;
-    p->in_the_air--;
     sd_event_source_get_enabled(p->write, &enabled);
     if (enabled == SD_EVENT_OFF) {
         sd_event_source_set_time_relative(p->write, MARK_DELAY);
@@ -290,7 +288,6 @@ static void begin(struct lb_post *p, struct target *t, int64_t row)
     f->next = p->flights;
     p->flights = f;
     t->flights++;
-    p->in_the_air++;
     r = channel ? channel->open(p->config, p->transfers, &f->letter, &easy, &headers, &recipients, &error) : -ENOENT;
     if (r == 0)
         r = lb_transfer_start(p->transfers, easy, headers, recipients, TRY_USEC, on_done, f, &f->transfer);
@@ -300,10 +297,23 @@ static void begin(struct lb_post *p, struct target *t, int64_t row)
         fail(f, error ? error : strerrordesc_np(-r), false, 0);
 }
 
+/* How many more may be begun to this one. What hangs holds up nobody who is not behind the same server. */
+static size_t room_of(const struct lb_post *p, const struct target *t, int64_t now)
+{
+    const struct lb_channel *channel = lb_channel_find(t->channel);
+    size_t room = lb_circuit_room(&t->circuit, now, t->flights), all = 0;
+
+    if (!channel || !channel->one_server)
+        return room;
+    for (const struct target *other = p->targets; other; other = other->next)
+        all += strcmp(other->channel, t->channel) == 0 ? other->flights : 0;
+    all = all < LB_POST_AT_ONCE ? LB_POST_AT_ONCE - all : 0;
+    return room < all ? room : all;
+}
+
 static void serve(struct lb_post *p, struct target *t, const struct lb_time *now)
 {
-    size_t room = lb_circuit_room(&t->circuit, now->boot, t->flights), all = LB_POST_AT_ONCE - p->in_the_air;
-    struct pick k = { p, t, room < all ? room : all };
+    struct pick k = { p, t, room_of(p, t, now->boot) };
 
     if (k.room == 0 || (!t->hungry && t->next_due > now->wall))
         return;
@@ -367,8 +377,7 @@ static int on_turn(sd_event_source *source, void *userdata)
     if (!p->transfers)
         return 0;
     for (struct target *t = p->targets; t; t = t->next)
-        if (p->in_the_air < LB_POST_AT_ONCE)
-            serve(p, t, &now);
+        serve(p, t, &now);
     set_alarm(p, &now);
     return 0;
 }
@@ -425,7 +434,6 @@ static void break_off(struct lb_post *p)
         *at = f->next;
         f->target->flights--;
         f->target->hungry = true;
-        p->in_the_air--;
         flight_free(f);
     }
 }

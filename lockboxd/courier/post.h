@@ -8,7 +8,7 @@
 #include "lockboxd/courier/channel.h"
 #include "lockboxd/courier/outbox.h"
 
-/* Letters on their way at once, to all targets together. */
+/* Letters on their way at once to all targets of a channel that are behind one server. */
 #define LB_POST_AT_ONCE 16
 
 /* A target that could not be reached for so long is told of in the trail. */

@@ -36,7 +36,7 @@ static int open_letter(const struct lb_courier_config *config, const struct lb_t
     return *ret_error ? -ENOENT : -ENOMEM;
 }
 
-const struct lb_channel lb_channel_remote = { "remote", compose, open_letter };
+const struct lb_channel lb_channel_remote = { .name = "remote", .compose = compose, .open = open_letter };
 
 /* --- by itself ---------------------------------------------------------------------------------------------------- */
 

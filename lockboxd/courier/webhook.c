@@ -244,4 +244,4 @@ static int open_webhook(const struct lb_courier_config *config, const struct lb_
     return 0;
 }
 
-const struct lb_channel lb_channel_webhook = { "webhook", compose, open_webhook };
+const struct lb_channel lb_channel_webhook = { .name = "webhook", .compose = compose, .open = open_webhook };

@@ -2,6 +2,7 @@
 """lockbox-courier in a network as bad as it can be: servers that hang, drip or mean ill, names that nobody resolves,
 packets that get lost. What is not behind them goes on, and nobody's secrets come out where they should not."""
 
+import json
 import re
 import ssl
 import threading
@@ -95,3 +96,20 @@ def test_it_sleeps_between_tries(courier):
     before = process(courier.box, "voluntary_ctxt_switches")
     wait_for(lambda: len(courier.received()) >= 5, timeout=60, interval=0.5, what="tries")
     assert process(courier.box, "voluntary_ctxt_switches") < before + 1000
+
+
+def test_a_mail_server_that_hangs(courier):
+    """However many addresses are behind it, the webhook is told at once."""
+    box = courier.box
+    addresses = " ".join(f"p{i}@customer.example" for i in range(30))
+    over = threading.Event()
+    with Raw(box, lambda s: over.wait(120), port=PLAIN) as server:
+        courier.configure(courier.hook() + f"[Mail]\nServer=smtp://localhost:{PLAIN}\nFrom=a@b\nTo={addresses}\n")
+        request = Engineer(box).request()
+        courier.wait_received()
+        wait_for(lambda: server.connections >= 16, what="all that may be on their way at once")
+        began = time.time()
+        Person(box).deny(request)
+        denied = courier.wait_received(lambda line: kind(line) == "denied", timeout=90)
+        assert denied["at"] < began + 10  # one try may take 60 s, and a connection 15
+        over.set()
