@@ -113,3 +113,63 @@ def test_a_mail_server_that_hangs(courier):
         denied = courier.wait_received(lambda line: kind(line) == "denied", timeout=90)
         assert denied["at"] < began + 10  # one try may take 60 s, and a connection 15
         over.set()
+
+
+# --- what takes no end -----------------------------------------------------------------------------------------------
+
+
+def test_headers_without_end(every_courier):
+    """Row 30: neither memory nor the rest of what is to be told is lost to them."""
+    box = every_courier.box
+    every_courier.configure(every_courier.hook("bad", port=RAW) + every_courier.hook())
+    before = process(box, "VmHWM")
+    headers = b"".join(b"X-%d: %s\r\n" % (i, b"x" * 1000) for i in range(100))
+    with Raw(box, answering(b"HTTP/1.1 200 OK\r\n", headers)):
+        Engineer(box).request()
+        every_courier.wait_received(name="siem")
+        wait_for(lambda: every_courier.target("bad").get("problem"), timeout=70, what="the failure")
+        assert process(box, "VmHWM") < before + 8 * 1024
+
+
+def test_a_mail_server_that_talks_without_end(every_courier):
+    """Row 30: an answer of many lines, and a line that is never over."""
+    box = every_courier.box
+    for talk in (lambda s: talk_on(s, b"220-welcome\r\n" * 1000), lambda s: talk_on(s, b"2" * 65536)):
+        with Raw(box, talk, port=PLAIN) as server:
+            every_courier.configure(f"[Mail]\nServer=smtp://localhost:{PLAIN}\nFrom=a@b\nTo=c@d\n" + every_courier.hook())
+            before = process(box, "VmHWM")
+            request = Engineer(box).request()
+            wait_for(lambda server=server: server.connections, what="the courier")
+            Person(box).deny(request)
+            every_courier.wait_received(lambda line: kind(line) == "denied")
+            assert process(box, "VmHWM") < before + 8 * 1024
+
+
+def talk_on(s, words):
+    while True:
+        s.sendall(words)
+
+
+def test_a_name_server_that_hangs(every_courier):
+    """The loop never waits for a name: what has an address arrives, a reload and the stop are done at once."""
+    box = every_courier.box
+    box.run("[ ! -e /etc/resolv.conf ] || cp --remove-destination -L /etc/resolv.conf /root/; rm -f /etc/resolv.conf")
+    box.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+    box.run("systemd-run", "--unit=test-dns", "python3", "-c", "import socket, time\n"
+            "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('127.0.0.1', 53)); time.sleep(1000)")
+    try:
+        wait_for(lambda: box.run("ss", "-Huln", "sport = :53").stdout, what="the name server")
+        every_courier.configure(every_courier.hook("far", host="far.customer.example") + every_courier.hook())
+        request = Engineer(box).request()
+        every_courier.wait_received(name="siem")
+        began = time.time()
+        Person(box).deny(request)
+        assert every_courier.wait_received(lambda line: kind(line) == "denied", name="siem")["at"] < began + 5
+        began = time.time()
+        box.systemctl("reload", UNIT)
+        every_courier.wait_caught_up()
+        box.systemctl("stop", UNIT)
+        assert time.time() < began + 5
+    finally:
+        box.run("systemctl stop test-dns; systemctl reset-failed test-dns; rm /etc/resolv.conf;"
+                " [ ! -e /root/resolv.conf ] || mv /root/resolv.conf /etc/", check=False)
