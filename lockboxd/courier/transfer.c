@@ -270,6 +270,7 @@ CURL *lb_transfer_handle(const struct lb_transfers *all, const char *url, const 
 #define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(e, option, value) : r)
     SET(CURLOPT_URL, url);
     SET(CURLOPT_PROTOCOLS_STR, protocols);
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* of 2 it tells every header that it sends, secrets too */
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_PROXY, all->proxy ? all->proxy : "");
     SET(CURLOPT_NOPROXY, "");

@@ -173,3 +173,24 @@ def test_a_name_server_that_hangs(every_courier):
     finally:
         box.run("systemctl stop test-dns; systemctl reset-failed test-dns; rm /etc/resolv.conf;"
                 " [ ! -e /root/resolv.conf ] || mv /root/resolv.conf /etc/", check=False)
+
+
+# --- what it says ----------------------------------------------------------------------------------------------------
+
+
+def test_a_test_by_http_2_does_not_show_the_token(every_courier):
+    """curl tells every header that it sends by that version, in the midst of what it tells of the connection."""
+    box = every_courier.box
+    box.write(f"{WORK}/two.conf", f"""
+        pid {WORK}/two.pid; error_log {WORK}/two.log; events {{ }}
+        http {{ access_log off; server {{ listen 127.0.0.1:{TWO} ssl http2; ssl_certificate {WORK}/good.crt;
+            ssl_certificate_key {WORK}/good.key; location / {{ proxy_pass http://127.0.0.1:9000; }} }} }}""")
+    box.run("systemd-run", "--unit=test-two", "nginx", "-c", f"{WORK}/two.conf", "-g", "daemon off;")
+    try:
+        wait_for(lambda: box.run("ss", "-Htln", f"sport = :{TWO}").stdout, what="nginx")
+        every_courier.configure(every_courier.hook(port=TWO, extra=f"Token={every_courier.secret('token', 'hush-hush')}"))
+        done = box.ctl("courier", "test", "webhook")
+        assert "delivered" in done.stdout and "hush-hush" not in done.stdout + done.stderr
+        assert every_courier.received()[0]["headers"]["authorization"] == "Bearer hush-hush"
+    finally:
+        box.run("systemctl stop test-two; systemctl reset-failed test-two", check=False)
