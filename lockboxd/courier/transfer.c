@@ -272,7 +272,7 @@ CURL *lb_transfer_handle(const struct lb_transfers *all, const char *url, const 
     SET(CURLOPT_PROTOCOLS_STR, protocols);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* of 2 it tells every header that it sends, secrets too */
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROXY, all->proxy ? all->proxy : "");
+    SET(CURLOPT_PROXY, all->proxy && strcmp(protocols, "https") == 0 ? all->proxy : "");
     SET(CURLOPT_NOPROXY, "");
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libcurl on an event loop. Every transfer begins as a handle with the same strict settings: peer and host verified,
- * TLS 1.2 at least, no redirect followed, no proxy but the configured one (the environment is not asked), no netrc, and
- * a bound on time and on the bytes of an answer.
+ * TLS 1.2 at least, no redirect followed, no proxy but the configured one (the environment is not asked), and that for
+ * HTTPS alone, no netrc, and a bound on time and on the bytes of an answer.
  */
 #pragma once
 

@@ -194,3 +194,14 @@ def test_a_test_by_http_2_does_not_show_the_token(every_courier):
         assert every_courier.received()[0]["headers"]["authorization"] == "Bearer hush-hush"
     finally:
         box.run("systemctl stop test-two; systemctl reset-failed test-two", check=False)
+
+
+def test_mail_takes_no_proxy(courier):
+    """It is for HTTPS alone, and would not know what to do with the port of a mail server."""
+    box = courier.box
+    with Raw(box, answering(b"HTTP/1.1 403 no\r\n\r\n"), port=TWO) as proxy, \
+            Raw(box, lambda s: s.sendall(b"554 no\r\n"), port=PLAIN) as mail:
+        courier.configure(f"[Courier]\nProxy=http://127.0.0.1:{TWO}\n"
+                          f"[Mail]\nServer=smtp://127.0.0.1:{PLAIN}\nFrom=a@b\nTo=c@d\n")
+        assert box.ctl("courier", "test", "mail", check=False).returncode == 1
+        assert (proxy.connections, mail.connections) == (0, 1)
