@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "policy/base.h"
+#include "policy/text.h"
 
 #define CONNECT_S 15L
 #define STILL_ALIVE_S 60L /* an idle connection is not used again after that */
@@ -85,6 +86,7 @@ static bool was_told(const struct lb_transfer *t, CURLcode code)
 static void finish(struct lb_transfer *t, CURLcode code)
 {
     struct lb_transfer_result r = { .body = t->body ? t->body : "", .size = t->size };
+    LB_FREE char *clean = NULL; /* curl repeats words of the server in what it says */
     char problem[CURL_ERROR_SIZE + 64] = "";
     const char *scheme = NULL;
     curl_off_t after = 0;
@@ -104,7 +106,8 @@ static void finish(struct lb_transfer *t, CURLcode code)
     else if (!r.sent)
         snprintf(problem, sizeof(problem), "the answer was %s %ld%s", mail ? "SMTP" : "HTTP", r.status,
                  r.status >= 300 && r.status <= 399 ? ", a redirect, which is not followed" : "");
-    r.problem = r.sent ? NULL : problem;
+    clean = r.sent ? NULL : lb_text_clean(problem, sizeof(problem));
+    r.problem = r.sent ? NULL : clean ? clean : "out of memory";
     t->done(t->userdata, &r);
     lb_transfer_free(t);
 }

@@ -43,7 +43,7 @@ struct lb_transfer_result {
     bool final;        /* not sent, and this letter never will be: HTTP 400, 413, 422 …; SMTP 5xx but 53x */
     long status;       /* HTTP's or SMTP's; 0: it did not come to that */
     long retry_after;  /* seconds that the other end wants to be left alone; 0: it did not say */
-    const char *problem; /* not sent: why, for a person; borrowed, never NULL then */
+    const char *problem; /* not sent: why, for a person, safe to show; borrowed, never NULL then */
     const char *body;    /* of the answer, with a NUL behind it; borrowed */
     size_t size;
 };

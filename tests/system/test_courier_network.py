@@ -205,3 +205,16 @@ def test_mail_takes_no_proxy(courier):
                           f"[Mail]\nServer=smtp://127.0.0.1:{PLAIN}\nFrom=a@b\nTo=c@d\n")
         assert box.ctl("courier", "test", "mail", check=False).returncode == 1
         assert (proxy.connections, mail.connections) == (0, 1)
+
+
+def test_words_of_a_server(every_courier):
+    """What curl repeats of an answer is made safe, and stands in no one's way: not in status, nor in the trail."""
+    box = every_courier.box
+    every_courier.configure("[Courier]\nGiveUp=2s\n" + every_courier.hook("bad", port=RAW))
+    with Raw(box, answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \xff\x1b[31mred\r\n\r\nx")):
+        Engineer(box).request()
+        problem = wait_for(lambda: every_courier.target("bad").get("problem"), what="the failure")
+        assert "\x1b" not in problem
+        box.wait_event("undelivered", timeout=60)
+        (letter,) = json.loads(box.ctl("courier", "dead", "--json").stdout)["letters"]
+        assert "\x1b" not in letter["error"]
