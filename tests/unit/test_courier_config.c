@@ -280,7 +280,7 @@ static void test_secrets(void **state)
     assert_int_equal(lb_secret_read("credential", &secret, &error), 0);
     assert_string_equal(secret, "hush");
     assert_int_equal(lb_secret_read("absent", &secret, &error), -ENOENT);
-    assert_non_null(strstr(error, "No such file"));
+    assert_string_equal(error, "the systemd credential that is named for it: No such file or directory");
     unsetenv("CREDENTIALS_DIRECTORY");
 }
 
