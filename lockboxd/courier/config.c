@@ -252,7 +252,7 @@ static void set_format(void *member, const char *value, const struct lb_ini_plac
     { section, "CAFile", set_path, at + offsetof(struct lb_tls, ca) },                                                 \
     { section, "Pin", set_pin, at + offsetof(struct lb_tls, pin) },                                                    \
     { section, "Certificate", set_path, at + offsetof(struct lb_tls, certificate) },                                   \
-    { section, "Key", set_path, at + offsetof(struct lb_tls, key) }
+    { section, "Key", set_secret, at + offsetof(struct lb_tls, key) }
 
 static const struct row {
     const char *section, *key;

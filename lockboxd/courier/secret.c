@@ -8,7 +8,7 @@
 #include "lockboxd/courier/config.h"
 #include "policy/base.h"
 
-#define SECRET_MAX 4096
+#define SECRET_MAX (16 * 1024) /* a key in PEM may be long */
 
 static int say(char **ret_error, int error, const char *path, const char *what)
 {
@@ -47,7 +47,7 @@ int lb_secret_read(const char *name, char **ret, char **ret_error)
         return say(ret_error, -EACCES, shown, "others can read this secret: chmod o= it");
     n = read(fd, text, sizeof(text));
     if (n < 0 || n > SECRET_MAX)
-        return say(ret_error, -EACCES, shown, n < 0 ? strerrordesc_np(errno) : "is no secret: longer than 4 KiB");
+        return say(ret_error, -EACCES, shown, n < 0 ? strerrordesc_np(errno) : "is no secret: longer than 16 KiB");
     while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
         n--;
     text[n] = '\0';

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "lockboxd/courier/config.h"
 #include "policy/base.h"
 #include "policy/text.h"
 
@@ -249,8 +250,7 @@ static size_t take_body(char *bytes, size_t size, size_t n, void *userdata)
 static CURLcode set_tls(CURL *e, const struct lb_tls *tls)
 {
     const struct { CURLoption option; const char *value; } rows[] = {
-        { CURLOPT_CAINFO, tls->ca }, { CURLOPT_PINNEDPUBLICKEY, tls->pin },
-        { CURLOPT_SSLCERT, tls->certificate }, { CURLOPT_SSLKEY, tls->key },
+        { CURLOPT_CAINFO, tls->ca }, { CURLOPT_PINNEDPUBLICKEY, tls->pin }, { CURLOPT_SSLCERT, tls->certificate },
     };
     CURLcode r = CURLE_OK;
 
@@ -262,13 +262,34 @@ static CURLcode set_tls(CURL *e, const struct lb_tls *tls)
     return r;
 }
 
-CURL *lb_transfer_handle(const struct lb_transfers *all, const char *url, const char *protocols, const struct lb_tls *tls)
+/* Read by us, as every secret is: curl would take a file that others can read. */
+static int set_key(CURL *e, const struct lb_tls *tls, char **ret_error)
+{
+    struct curl_blob blob = { .flags = CURL_BLOB_COPY };
+    char *key = NULL;
+    int r = tls->key ? lb_secret_read(tls->key, &key, ret_error) : 0;
+
+    if (r < 0)
+        return r == -ENOMEM ? r : -EACCES;
+    if (!key)
+        return 0;
+    blob.data = key;
+    blob.len = strlen(key);
+    r = curl_easy_setopt(e, CURLOPT_SSLKEY_BLOB, &blob) == CURLE_OK ? 0 : -ENOMEM;
+    explicit_bzero(key, blob.len);
+    free(key);
+    return r;
+}
+
+int lb_transfer_handle(const struct lb_transfers *all, const char *url, const char *protocols, const struct lb_tls *tls,
+                       CURL **ret, char **ret_error)
 {
     CURL *e = curl_easy_init();
     CURLcode r = CURLE_OK;
+    int error;
 
     if (!e)
-        return NULL;
+        return -ENOMEM;
     /* a setting that curl does not take must not be one that we then go without */
 #define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(e, option, value) : r)
     SET(CURLOPT_URL, url);
@@ -288,13 +309,14 @@ CURL *lb_transfer_handle(const struct lb_transfers *all, const char *url, const 
     SET(CURLOPT_MAXAGE_CONN, STILL_ALIVE_S);
     SET(CURLOPT_USERAGENT, "lockbox-courier/" LB_VERSION);
 #undef SET
-    if (r == CURLE_OK && tls)
+    if (r == CURLE_OK)
         r = set_tls(e, tls);
-    if (r != CURLE_OK) {
+    error = r == CURLE_OK ? set_key(e, tls, ret_error) : -ENOMEM;
+    if (error < 0)
         curl_easy_cleanup(e);
-        return NULL;
-    }
-    return e;
+    else
+        *ret = e;
+    return error;
 }
 
 static size_t give_bytes(char *to, size_t size, size_t n, void *userdata)

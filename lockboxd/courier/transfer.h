@@ -17,7 +17,7 @@ struct lb_tls {
     char *ca;          /* file of certificates that are trusted instead of the system's */
     char *pin;         /* "sha256//…": the key that the other end has to have */
     char *certificate; /* ours, PEM … */
-    char *key;         /* … and its key */
+    char *key;         /* … and its key: a secret, named as for lb_secret_read */
 };
 
 struct lb_transfers;
@@ -29,8 +29,10 @@ int lb_transfers_new(sd_event *event, const char *proxy, struct lb_transfers **r
 struct lb_transfers *lb_transfers_free(struct lb_transfers *t);
 
 /* A handle with the settings above, for one URL. `protocols` as CURLOPT_PROTOCOLS_STR has it, such as "https" or
- * "smtp,smtps". What the caller sets besides must not undo them. NULL: out of memory, or curl cannot do it. */
-CURL *lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls);
+ * "smtp,smtps". What the caller sets besides must not undo them. -ENOMEM, also where curl cannot do it; -EACCES: our key
+ * cannot be read, *ret_error (owned) says why. */
+int lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls,
+                       CURL **ret, char **ret_error);
 
 /* Has the handle send these bytes as a mail or a file. They stay the caller's, and until the end. -ENOMEM. */
 int lb_transfer_upload(CURL *easy, const char *bytes);

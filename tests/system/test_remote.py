@@ -339,11 +339,14 @@ def test_the_wrong_end_is_told_nothing(double, door, words):
 
 
 def test_client_certificate(double):
-    """nginx wants one."""
+    """nginx wants one; its key is a secret like others."""
     box = double.box
     double.answer = good(box)
     configure(box, "client", f"Certificate={DIRECTORY}/client.pem\nKey={DIRECTORY}/client.key\n")
+    box.run("chmod", "0604", f"{DIRECTORY}/client.key")
     request = ask(box)
+    wait_failing(box, "others can read this secret")
+    box.run("chmod", "0600", f"{DIRECTORY}/client.key")
     wait_for(lambda: show(box, request)["state"] == "active", timeout=20, what="the approval")
 
 
