@@ -28,6 +28,7 @@ struct lb_transfer {
     struct upload *upload; /* NULL: it sends nothing, or what the handle knows of itself */
     char *body;
     size_t size;
+    size_t headers_size; /* HTTP's headers, or what a mail server has said */
     char error[CURL_ERROR_SIZE];
     lb_transfer_done *done;
     void *userdata;
@@ -247,6 +248,17 @@ static size_t take_body(char *bytes, size_t size, size_t n, void *userdata)
     return n;
 }
 
+/* curl itself reads on for as long as a mail server talks, and nothing else has its turn. */
+static size_t take_header(char *bytes, size_t size, size_t n, void *userdata)
+{
+    struct lb_transfer *t = userdata;
+
+    (void)bytes;
+    (void)size; /* always 1 */
+    t->headers_size += n;
+    return t->headers_size > LB_TRANSFER_ANSWER_MAX ? CURL_WRITEFUNC_ERROR : n;
+}
+
 static CURLcode set_tls(CURL *e, const struct lb_tls *tls)
 {
     const struct { CURLoption option; const char *value; } rows[] = {
@@ -410,6 +422,8 @@ int lb_transfer_start(struct lb_transfers *all, CURL *easy, struct curl_slist *h
     SET(CURLOPT_ERRORBUFFER, t->error);
     SET(CURLOPT_WRITEFUNCTION, take_body);
     SET(CURLOPT_WRITEDATA, t);
+    SET(CURLOPT_HEADERFUNCTION, take_header);
+    SET(CURLOPT_HEADERDATA, t);
     SET(CURLOPT_TIMEOUT_MS, (long)(timeout_usec / 1000));
     if (headers)
         SET(CURLOPT_HTTPHEADER, headers);

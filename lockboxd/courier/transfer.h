@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
-#define LB_TRANSFER_ANSWER_MAX (64 * 1024) /* bytes of an answer's body; a longer one fails the transfer */
+#define LB_TRANSFER_ANSWER_MAX (64 * 1024) /* bytes of an answer's body, and of all that is before: more fails the transfer */
 
 /* How the other end proves who it is, and we to it. Paths and texts are borrowed; NULL: curl's own default. */
 struct lb_tls {
