@@ -436,7 +436,7 @@ int64_t lb_outbox_expire(struct lb_outbox *o, int64_t now)
     n = sqlite3_changes64(o->db);
     if (r == 0)
         r = hurry(o, now + HURRY_AFTER);
-    if (r == 0 && n > 0)
+    if (r == 0)
         r = execute(o, "DELETE FROM letters WHERE dead = 2 AND row <= (SELECT row FROM letters WHERE dead > 0"
                        " ORDER BY row DESC LIMIT 1 OFFSET 1000)");
     return r < 0 ? r : n;

@@ -291,6 +291,29 @@ static void test_given_up(void **state)
     assert_int_equal(lb_outbox_expire(outbox, 900), 1); /* a's time was without an end */
 }
 
+/* However they are given up, only the newest of them are kept: not also those of a webhook that is refused for good. */
+static void test_not_kept_for_ever(void **state)
+{
+    char dead[32 * 1024] = "", id[16];
+    struct lb_step step = letter(id, "bob", NULL, 1);
+    struct lb_mark mark = { .kind = LB_MARK_DEAD, .error = "400" };
+
+    (void)state;
+    for (int i = 1; i <= 1010; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        take(i, &step, 1);
+        mark.row = i;
+        assert_int_equal(lb_outbox_mark(outbox, &mark, 1), 0);
+    }
+    assert_int_equal(lb_outbox_expire(outbox, 1), 0);
+    assert_int_equal(lb_outbox_told(outbox, "mail", "bob", 1010), 0);
+    assert_int_equal(lb_outbox_expire(outbox, 1), 0);
+    assert_int_equal(lb_outbox_dead(outbox, INT64_MAX, on_dead, dead), 0);
+    assert_int_equal(strncmp(dead, "1010 1009 ", 10), 0);
+    assert_non_null(strstr(dead, " 12 11 "));
+    assert_null(strstr(dead, " 10 "));
+}
+
 /* A clock that was set back does not hold what was to be tried again in a minute. */
 static void test_a_clock_set_back(void **state)
 {
@@ -339,6 +362,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_withdrawal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_withdrawal_from_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_given_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_not_kept_for_ever, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_clock_set_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
     };
