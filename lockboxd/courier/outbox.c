@@ -22,10 +22,10 @@ struct lb_outbox {
 /* dead: 0 waits, 1 given up, 2 given up and in the trail. */
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS letters (row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+    "CREATE TABLE IF NOT EXISTS letters (row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL,"
     " channel TEXT NOT NULL, target TEXT NOT NULL, request TEXT, seq INTEGER NOT NULL, notice INTEGER NOT NULL,"
     " due INTEGER NOT NULL, until INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,"
-    " dead INTEGER NOT NULL DEFAULT 0, error TEXT, body TEXT NOT NULL);"
+    " dead INTEGER NOT NULL DEFAULT 0, error TEXT, body TEXT NOT NULL, UNIQUE (channel, id));"
     "CREATE INDEX IF NOT EXISTS letters_due ON letters (channel, target, due, row) WHERE dead = 0;"
     "CREATE INDEX IF NOT EXISTS letters_failed ON letters (channel, target, request, row) WHERE dead = 0 AND attempts > 0;"
     "CREATE INDEX IF NOT EXISTS letters_until ON letters (until) WHERE dead = 0;"

@@ -26,8 +26,9 @@ struct lb_step {
     bool withdraw;
 };
 
-/* All of a page in one durable commit, steps in their order, and the position behind it. A letter whose id is there is
- * left as it is; of a target that has LB_OUTBOX_MAX letters waiting none is added, but counted in *ret_dropped. */
+/* All of a page in one durable commit, steps in their order, and the position behind it. A letter whose channel
+ * has its id already is left as it is; of a target that has LB_OUTBOX_MAX letters waiting none is added, but counted in
+ * *ret_dropped. */
 #define LB_OUTBOX_MAX 50000
 int lb_outbox_take(struct lb_outbox *o, int64_t position, const char *hash, const struct lb_step *steps, size_t n,
                    int64_t *ret_dropped);

@@ -150,6 +150,17 @@ static void test_a_page_twice(void **state)
     assert_int_equal(t.n, 1);
 }
 
+/* A webhook may be called "remote", as the approval service's target is: two letters of one event with one id. */
+static void test_the_same_id_by_two_channels(void **state)
+{
+    struct lb_step steps[] = { letter("R-1.7.remote@host", "remote", "R-1", 4), letter("R-1.7.remote@host", "remote", "R-1", 4) };
+
+    (void)state;
+    steps[0].letter.channel = (char *)"webhook";
+    take(7, steps, 2);
+    assert_due("remote", 0, "R-1.7.remote@host ");
+}
+
 static void test_sent_is_gone(void **state)
 {
     struct lb_step steps[] = { letter("a", "bob", "R-1", 1), letter("b", "bob", "R-1", 3) };
@@ -356,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_position_and_letters_are_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_page_twice, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_same_id_by_two_channels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sent_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_order_within_a_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failure_of_the_target, set_up, tear_down),
