@@ -177,6 +177,18 @@ static int prepare_all(struct lb_outbox *o)
     return r;
 }
 
+/* All of it: damage that is met later would have it started again and again. */
+static int check(struct lb_outbox *o)
+{
+    LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
+    int r = prepare(o, "PRAGMA quick_check(1)", &st);
+    int step = r < 0 ? SQLITE_DONE : sqlite3_step(st);
+
+    if (r < 0 || step != SQLITE_ROW)
+        return r < 0 ? r : error_of(o->db, step);
+    return lb_streq(column_text(st, 0), "ok") ? 0 : -EUCLEAN;
+}
+
 int lb_outbox_open(const char *directory, struct lb_outbox **ret)
 {
     _Static_assert(LB_NOTICE_ACTION == 1 && LB_NOTICE_REMINDER == 2, "what asks for a decision, in SQL");
@@ -194,6 +206,8 @@ int lb_outbox_open(const char *directory, struct lb_outbox **ret)
     if (r == 0)
         r = execute(o, schema);
     umask(mask);
+    if (r == 0)
+        r = check(o);
     if (r == 0)
         r = prepare_all(o);
     if (r == 0)

@@ -212,6 +212,8 @@ static int on_write(sd_event_source *source, uint64_t usec, void *userdata)
     free(marks.items);
     if (r < 0) { /* until it is written nothing of it is sent again */
         lb_log(LOG_ERR, "What was sent cannot be written down: %s", strerror(-r));
+        if (r == -EUCLEAN) /* it is put aside at the start */
+            sd_event_exit(p->event, r);
         sd_event_source_set_time_relative(p->write, LB_USEC_PER_SEC);
         later(p->write);
         return 0;

@@ -84,6 +84,8 @@ static void commit(struct lb_reading *r)
 
     if (error < 0) {
         stall(r, error, "The outbox does not take what is to be told");
+        if (error == -EUCLEAN) /* it is put aside at the start */
+            sd_event_exit(r->courier->event, error);
         return;
     }
     if (dropped)

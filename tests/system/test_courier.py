@@ -7,7 +7,7 @@ import time
 
 import pytest
 from appliance import wait_for
-from courier import (CONFIG, EXPIRED, GOOD, RECEIVER, SECRET, SELF_SIGNED, UNIT, WRONG_HOST, Courier, kind, signature)
+from courier import (CONFIG, EXPIRED, GOOD, OUTBOX, RECEIVER, SECRET, SELF_SIGNED, UNIT, WRONG_HOST, Courier, kind, signature)
 from lockbox import STATE, UNITS
 from people import Engineer, Person, show
 
@@ -406,3 +406,31 @@ def test_exposure(every_box):
     assert every_box.run(*inside, "cat", f"{STATE}/lockbox.db", check=False).returncode != 0
     assert every_box.run(*inside, "touch", "/etc/lockbox/x", check=False).returncode != 0
     courier.stop()
+
+
+CHECKPOINT = "import sqlite3; sqlite3.connect('%s/outbox.db').execute('PRAGMA wal_checkpoint(TRUNCATE)')" % OUTBOX
+CHANGE = "import sqlite3; sqlite3.connect('%s/outbox.db').execute('CREATE TABLE x (y)')" % OUTBOX
+SPOIL = f"n=$(stat -c %s {OUTBOX}/outbox.db); head -c $((n - 4096)) /dev/urandom | dd of={OUTBOX}/outbox.db bs=4096 seek=1 conv=notrunc"
+
+
+@pytest.mark.parametrize("meanwhile", ["running", "stopped"])
+def test_a_damaged_outbox(box, courier, meanwhile):
+    """Whatever of it is damaged: it is put aside, and what happens from then on is told."""
+    courier.configure(courier.hook())
+    courier.mood("503")
+    request = Engineer(box).request()
+    courier.wait_received()
+    if meanwhile == "stopped":
+        box.systemctl("stop", UNIT)
+    box.run("python3", "-c", CHECKPOINT)
+    box.run(SPOIL)
+    if meanwhile == "stopped":
+        box.systemctl("start", UNIT)
+    else:
+        box.run("python3", "-c", CHANGE)  # what it remembers of the file is no good any more
+        Person(box).ctl("ask", request, "why?")
+    wait_for(lambda: box.exists(f"{OUTBOX}/outbox.db.damaged"), what="the file to be put aside")
+    courier.mood("204")
+    courier.wait_caught_up()
+    Person(box).deny(request)
+    courier.wait_received(lambda line: kind(line) == "denied")

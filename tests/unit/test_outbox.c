@@ -362,6 +362,34 @@ static void test_damage(void **state)
     assert_null(o);
 }
 
+/* Also where it is damaged somewhere in the midst, among what waits. */
+static void test_damage_within(void **state)
+{
+    LB_FREE char *path = NULL;
+    char id[16], body[2048];
+    struct lb_step step = letter(id, "bob", NULL, 1);
+    struct stat st;
+    FILE *f;
+
+    (void)state;
+    memset(body, 'x', sizeof(body) - 1);
+    body[sizeof(body) - 1] = '\0';
+    step.letter.body = body;
+    for (int i = 0; i < 100; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        take(i, &step, 1);
+    }
+    outbox = lb_outbox_close(outbox);
+    assert_true(asprintf(&path, "%s/outbox.db", directory) > 0);
+    assert_int_equal(stat(path, &st), 0);
+    f = fopen(path, "r+e");
+    assert_int_equal(fseek(f, st.st_size / 2 / 4096 * 4096, SEEK_SET), 0);
+    for (int i = 0; i < 4096; i++)
+        fputc(0xff, f);
+    fclose(f);
+    assert_int_equal(lb_outbox_open(directory, &outbox), -EUCLEAN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +405,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_kept_for_ever, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_clock_set_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damage_within, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
