@@ -50,6 +50,7 @@ struct lb_post {
     struct target *targets;
     struct flight *flights;
     sd_event_source *turn, *write, *wake;
+    int unwritten;  /* the error with which what was sent is not written down; 0: it is */
     int64_t looked; /* boot clock: when letters past their time were looked for */
 };
 
@@ -211,13 +212,16 @@ static int on_write(sd_event_source *source, uint64_t usec, void *userdata)
         r = lb_outbox_mark(p->outbox, marks.items, marks.n);
     free(marks.items);
     if (r < 0) { /* until it is written nothing of it is sent again */
-        lb_log(LOG_ERR, "What was sent cannot be written down: %s", strerror(-r));
+        if (r != p->unwritten)
+            lb_log(LOG_ERR, "What was sent cannot be written down: %s", strerrordesc_np(-r));
+        p->unwritten = r;
         if (r == -EUCLEAN) /* it is put aside at the start */
             sd_event_exit(p->event, r);
         sd_event_source_set_time_relative(p->write, LB_USEC_PER_SEC);
         later(p->write);
         return 0;
     }
+    p->unwritten = 0;
     for (struct flight **at = &p->flights, *f; (f = *at);) {
         if (f->landed) {
             *at = f->next;

@@ -434,3 +434,30 @@ def test_a_damaged_outbox(box, courier, meanwhile):
     courier.wait_caught_up()
     Person(box).deny(request)
     courier.wait_received(lambda line: kind(line) == "denied")
+
+
+def test_a_full_disk(box, courier):
+    """What happens is told once there is room; what has been sent is not sent again because that could not be written
+    down, and the journal is not filled instead."""
+    box.run(f"mkdir -p {OUTBOX}; mount -t tmpfs -o size=1m tmpfs {OUTBOX}")
+    try:
+        began = box.run("date", "+%s").stdout.strip()
+        courier.configure(courier.hook(extra="Events=requested denied"))
+        courier.mood("hang")
+        request = Engineer(box).request()
+        courier.wait_received()
+        fill = f"head -c 2m /dev/zero >{OUTBOX}/fill 2>&1; true"
+        box.run(fill)
+        courier.mood("204")
+        Person(box).deny(request)
+        wait_for(lambda: "No space" in courier.status().get("problem", ""), what="the courier to say so")
+        log = f"journalctl -o cat --no-pager -u {UNIT} --since=@{began}"
+        wait_for(lambda: "written down" in box.run(log).stdout, what="what was sent")
+        time.sleep(3)  # it is tried every second
+        assert box.run(log).stdout.count("written down") == 1
+        box.run(f"rm {OUTBOX}/fill")
+        courier.wait_received(lambda line: kind(line) == "denied")
+        assert [kind(line) for line in courier.received()] == ["requested", "denied"]
+    finally:
+        courier.stop()
+        box.run("umount", OUTBOX)
