@@ -84,6 +84,15 @@ static int on_revived(void *userdata, const struct lb_outbox_target *t)
     return 0;
 }
 
+/* Whoever has mended what was wrong does not want to wait. */
+static void hurry(struct lb_courier *co)
+{
+    lb_post_hurry(co->post);
+    for (size_t i = 0; lb_parts[i]; i++)
+        if (co->parts[i])
+            lb_parts[i]->hurry(co->parts[i]);
+}
+
 static void verb_retry(struct lb_conversation *c, const struct lb_control_parameters *p)
 {
     struct lb_courier *co = c->courier;
@@ -91,6 +100,8 @@ static void verb_retry(struct lb_conversation *c, const struct lb_control_parame
 
     if (n >= 0)
         lb_outbox_targets(co->outbox, on_revived, co->post);
+    if (n >= 0 && !p->id)
+        hurry(co);
     if (n < 0)
         lb_control_refuse(c, LB_COURIER_ERROR("Unavailable"), json_pack("{ss}", "reason", "the outbox cannot be written"));
     else if (n == 0 && p->id)

@@ -106,6 +106,12 @@ static void next(struct lb_dialogue *d, enum step step, int64_t delay)
         lb_log(LOG_ERR, "remote: %s cannot be asked about any more: no timer", d->request);
 }
 
+void lb_dialogue_hurry(struct lb_dialogue *d)
+{
+    if (d->trouble.failures && !d->transfer && !d->query)
+        next(d, d->step, 0);
+}
+
 static void go_well(struct lb_dialogue *d)
 {
     lb_trouble_over(&d->trouble);

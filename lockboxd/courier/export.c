@@ -196,6 +196,13 @@ void lb_export_run(struct lb_export *x)
     meet(x, PART_COLLECT, problem, 0);
 }
 
+void lb_export_hurry(struct lb_export *x)
+{
+    for (int i = 0; i < PART_MAX_; i++)
+        if (x->parts[i].trouble.failures)
+            arm(x->parts[i].again, 0);
+}
+
 static int on_every(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct lb_export *x = userdata;

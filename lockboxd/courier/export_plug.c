@@ -71,9 +71,14 @@ static json_t *status(const void *self)
                           json_pack("{sI sI}", "position", (json_int_t)s.position, "waiting", (json_int_t)s.waiting));
 }
 
+static void hurry(void *self)
+{
+    lb_export_hurry(self);
+}
+
 static void stop(void *self)
 {
     lb_export_free(self);
 }
 
-const struct lb_part lb_part_export = { "export", start, happened, status, stop };
+const struct lb_part lb_part_export = { "export", start, happened, status, hurry, stop };

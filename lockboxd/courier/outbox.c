@@ -510,11 +510,15 @@ int64_t lb_outbox_revive(struct lb_outbox *o, const char *id, int64_t until)
     LB_CLEANUP(finalizep) sqlite3_stmt *st = NULL;
     int r = prepare(o, "UPDATE letters SET dead = 0, attempts = 0, due = 0, until = max(until, ?1)"
                        " WHERE dead > 0 AND (?2 IS NULL OR id = ?2)", &st);
+    int64_t n;
 
     if (r < 0)
         return r;
     sqlite3_bind_int64(st, 1, until);
     bind_text(st, 2, id);
     r = error_of(o->db, sqlite3_step(st));
-    return r < 0 ? r : sqlite3_changes64(o->db);
+    n = sqlite3_changes64(o->db);
+    if (r == 0 && !id)
+        r = hurry(o, 0);
+    return r < 0 ? r : n;
 }

@@ -82,5 +82,6 @@ int lb_outbox_told(struct lb_outbox *o, const char *channel, const char *target,
 int lb_outbox_dead(struct lb_outbox *o, int64_t limit, int (*row)(void *userdata, const struct lb_letter *l),
                    void *userdata);
 
-/* Lets them be sent after all, those called `id` or all (NULL), until `until`. How many, or -errno. */
+/* Lets them be sent after all, those called `id` or all (NULL), until `until`. How many, or -errno. With all of them, what
+ * is to be tried again later is due at once. */
 int64_t lb_outbox_revive(struct lb_outbox *o, const char *id, int64_t until);

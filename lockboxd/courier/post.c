@@ -444,6 +444,15 @@ static void break_off(struct lb_post *p)
     }
 }
 
+void lb_post_hurry(struct lb_post *p)
+{
+    for (struct target *t = p->targets; t; t = t->next) {
+        t->circuit.next = 0;
+        t->hungry = true;
+    }
+    go_on(p);
+}
+
 void lb_post_configure(struct lb_post *p, const struct lb_courier_config *config, struct lb_transfers *transfers)
 {
     const struct lb_webhook_config *w = config ? config->webhooks.items : NULL;
@@ -453,11 +462,7 @@ void lb_post_configure(struct lb_post *p, const struct lb_courier_config *config
     p->transfers = transfers;
     for (size_t i = 0; config && i < config->webhooks.n; i++)
         target_of(p, "webhook", w[i].name);
-    for (struct target *t = p->targets; t; t = t->next) { /* perhaps that was what it wanted */
-        t->circuit.next = 0;
-        t->hungry = true;
-    }
-    go_on(p);
+    lb_post_hurry(p); /* perhaps that was what it wanted */
 }
 
 struct lb_post *lb_post_free(struct lb_post *p)

@@ -34,5 +34,8 @@ void lb_post_configure(struct lb_post *p, const struct lb_courier_config *config
 /* There are new letters to this target. */
 void lb_post_expect(struct lb_post *p, const char *channel, const char *target);
 
+/* Every target is tried at once, whatever was to be waited for. */
+void lb_post_hurry(struct lb_post *p);
+
 /* org.lockbox.Courier.Target of each; a new array, NULL when out of memory. */
 json_t *lb_post_status(struct lb_post *p);

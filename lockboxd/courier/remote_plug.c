@@ -72,9 +72,14 @@ static json_t *status(const void *self)
                           json_pack("{sI}", "waiting", (json_int_t)s.questions));
 }
 
+static void hurry(void *self)
+{
+    lb_remote_hurry(self);
+}
+
 static void stop(void *self)
 {
     lb_remote_free(self);
 }
 
-const struct lb_part lb_part_remote = { "remote", start, happened, status, stop };
+const struct lb_part lb_part_remote = { "remote", start, happened, status, hurry, stop };

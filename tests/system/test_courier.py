@@ -316,6 +316,17 @@ def test_given_up_and_sent_after_all(box, courier):
     assert line["headers"]["webhook-id"] == dead[0]["id"]
 
 
+def test_retry(box, courier):
+    """Who has mended what was wrong need not wait until it is tried again."""
+    courier.configure(courier.hook(extra="Events=requested"))
+    courier.mood("429 3600")
+    Engineer(box).request()
+    wait_for(lambda: courier.target("siem").get("state") == "failing", what="the failure")
+    courier.mood("204")
+    box.ctl("courier", "retry")
+    courier.wait_received(lambda line: line["mood"] == ["204"])
+
+
 def test_who_may_look(box, courier):
     """Approvers and auditors see how it is, nobody else; a test is root's."""
     courier.configure(courier.hook())

@@ -305,6 +305,18 @@ def test_a_service_that_is_away_holds_nobody_up(double):
     wait_for(lambda: status(box)["waiting"] == 0, what="the question to be over")
 
 
+def test_retry(double):
+    """Who has mended the service need not wait until it is asked again."""
+    box = double.box
+    double.answer = lambda m: (503, "", {"Retry-After": "3600"})
+    configure(box)
+    request = ask(box)
+    wait_failing(box, "HTTP 503")
+    double.answer = good(box)
+    box.ctl("courier", "retry")
+    wait_for(lambda: show(box, request)["state"] == "active", timeout=20, what="the approval")
+
+
 def test_packets_that_vanish_hold_nobody_up(remote):
     """Row 27: dropped on their way."""
     box = remote
