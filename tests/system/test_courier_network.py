@@ -10,7 +10,8 @@ import time
 
 import pytest
 from appliance import wait_for
-from courier import UNIT, WORK, Courier, kind
+from courier import GOOD, UNIT, WORK, Courier, kind
+from mail_server import PASSWORD, SUBMISSION, MailServer
 from people import Engineer, Person
 from web import listen
 
@@ -174,6 +175,50 @@ def test_a_name_server_that_hangs(every_courier):
     finally:
         box.run("systemctl stop test-dns; systemctl reset-failed test-dns; rm /etc/resolv.conf;"
                 " [ ! -e /root/resolv.conf ] || mv /root/resolv.conf /etc/", check=False)
+
+
+# --- what gets lost ---------------------------------------------------------------------------------------------------
+
+LOSS = f"""
+table inet loss {{
+    chain out {{
+        type filter hook output priority 0;
+        tcp dport {{ {GOOD}, {SUBMISSION} }} numgen random mod 100 < 30 drop
+        tcp sport {{ {GOOD}, {SUBMISSION} }} numgen random mod 100 < 30 drop
+    }}
+}}
+"""
+
+
+def test_packets_get_lost(courier):
+    """Three out of ten, both ways, to the web server and the mail server: each notification arrives, none under two names."""
+    box, server = courier.box, MailServer(courier.box).start()
+    courier.secret("mail-password", PASSWORD)
+    box.policy("[Rule]\nAction=require-approval\n[Request]\nMaxPending=20\n")
+    courier.configure(courier.hook(extra="Events=requested denied") + server.config(extra="To=duty@customer.example"))
+    box.run("nft", "-f", "-", input=LOSS)
+    try:
+        for i in range(6):
+            box.ctl("request", "--ticket", f"CASE-{i}", "--reason", "the disk is full", user="eng")
+        asked = [r["id"] for r in json.loads(box.ctl("list", "--pending", "--json").stdout)["requests"]]
+        wanted = {f"Action needed: {request}" for request in asked}
+        wait_for(lambda: subjects(server) >= wanted and names(courier) == 6, timeout=120, what="all of it")
+        Person(box).deny(asked[0])
+        wanted.add(f"Denied: {asked[0]}")
+        wait_for(lambda: subjects(server) >= wanted and names(courier) == 7, timeout=120, what="the outcome")
+        assert subjects(server) == wanted
+        assert len({mail["message-id"] for mail in server.mails("duty@customer.example")}) == 7
+    finally:
+        box.run("nft", "delete", "table", "inet", "loss")
+        server.stop()
+
+
+def subjects(server):
+    return {mail["subject"].split(",")[0] for mail in server.mails("duty@customer.example")}
+
+
+def names(courier):
+    return len({line["headers"]["webhook-id"] for line in courier.received()})
 
 
 # --- what it says ----------------------------------------------------------------------------------------------------
