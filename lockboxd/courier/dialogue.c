@@ -14,6 +14,7 @@
 
 #define SECOND LB_USEC_PER_SEC
 #define RUNNING_MAX 64       /* transfers at a time; the other questions wait for one of them to end */
+#define POLLS_MAX 56         /* of these, polls: what is asked for the first time finds a place at once */
 #define SUBMISSIONS 20       /* a minute; lockboxd takes 30 */
 #define ANSWER (20 * SECOND) /* besides the time that a poll may last */
 #define ACCURACY 1000        /* µs; the loop would take a quarter of a second */
@@ -262,7 +263,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     (void)usec;
     if (d->step == STEP_HAND_IN)
         hand_in(d);
-    else if (d->means->running >= RUNNING_MAX)
+    else if (d->means->running >= (d->step == STEP_WAIT ? POLLS_MAX : RUNNING_MAX))
         next(d, d->step, PAUSE);
     else if (d->step == STEP_ASK)
         talk(d, "", "", d->body, ANSWER, on_asked);

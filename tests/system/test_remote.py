@@ -5,6 +5,8 @@ between can withhold one but not make one."""
 import contextlib
 import json
 import re
+import threading
+import time
 
 import faults
 import pytest
@@ -303,6 +305,24 @@ def test_a_service_that_is_away_holds_nobody_up(double):
     Person(box).deny(request)
     assert show(box, request)["state"] == "denied"
     wait_for(lambda: status(box)["waiting"] == 0, what="the question to be over")
+
+
+def test_many_wait(double):
+    """More questions than connections: those that are being waited on do not hold up a new one."""
+    box = double.box
+    box.policy(BOARD.replace("board\n", "@board\n") + "[Request]\nMaxPending=200\n")
+    over = threading.Event()
+    double.answer = lambda m: 202 if m.method == "POST" else over.wait(60) and 204
+    configure(box)
+    try:
+        for i in range(70):
+            box.ctl("request", "--ticket", f"CASE-{i}", "--reason", "many", user="eng")
+        wait_for(lambda: len([m for m in double.messages if m.method == "GET"]) >= 50, timeout=60, what="the polls")
+        began = time.monotonic()
+        double.wait(is_about(ask(box, "CASE-70", "eng2")), timeout=60)
+        assert time.monotonic() - began < 10  # a poll lasts 30 s
+    finally:
+        over.set()
 
 
 def test_retry(double):
