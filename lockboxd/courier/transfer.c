@@ -50,6 +50,9 @@ struct lb_transfer *lb_transfer_free(struct lb_transfer *t)
             t->next->self = t->self;
     }
     if (t->easy) {
+        /* else curl would say of a mail that is broken off that it is complete, and wait, blocking, for what the server
+         * makes of its first half */
+        curl_easy_setopt(t->easy, CURLOPT_MAIL_RCPT, NULL);
         curl_multi_remove_handle(t->all->multi, t->easy);
         curl_easy_cleanup(t->easy);
     }

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from appliance import wait_for
-from courier import GOOD, UNIT, WORK, Courier, kind
+from courier import CA, GOOD, UNIT, WORK, Courier, kind
 from mail_server import PASSWORD, SUBMISSION, MailServer
 from people import Engineer, Person
 from web import listen
@@ -264,3 +264,39 @@ def test_words_of_a_server(every_courier):
         box.wait_event("undelivered", timeout=60)
         (letter,) = json.loads(box.ctl("courier", "dead", "--json").stdout)["letters"]
         assert "\x1b" not in letter["error"]
+
+
+# --- what is broken off ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["reload", "stop"])
+def test_a_mail_that_is_broken_off(every_courier, how):
+    """It is not finished as it is: curl would say that it is complete, and the server take what it has of it."""
+    box = every_courier.box
+    asked, go_on, rest = threading.Event(), threading.Event(), []
+
+    def talk(s):
+        lines = s.makefile("rb")
+        s.sendall(b"220 here\r\n")
+        for line in lines:
+            if line.startswith(b"DATA"):
+                break
+            s.sendall(b"250 yes\r\n")
+        asked.set()
+        go_on.wait(60)
+        s.sendall(b"354 go ahead\r\n")
+        rest.append(lines.read())
+
+    with Raw(box, talk) as server:
+        every_courier.configure(f"[Mail]\nServer=smtps://localhost:{RAW}\nFrom=a@b\nTo=c@d\nCAFile={CA}\n")
+        Engineer(box).request()
+        assert asked.wait(30)
+        server.talk = lambda s: s.sendall(b"421 later\r\n")
+        began = time.monotonic()
+        box.systemctl(how, UNIT)
+        if how == "reload":
+            every_courier.wait_caught_up()
+        assert time.monotonic() - began < 10
+        go_on.set()
+        wait_for(lambda: rest, what="the end of the connection")
+        assert rest == [b""]
