@@ -205,6 +205,7 @@ static int watch_signals(struct lb_courier *c)
     for (size_t i = 0; i < LB_ELEMENTS(signals); i++)
         sigaddset(&set, signals[i].number);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN); /* curl writes to connections that are gone */
     for (size_t i = 0; r >= 0 && i < LB_ELEMENTS(signals); i++)
         r = sd_event_add_signal(c->event, NULL, signals[i].number, signals[i].handler, c);
     return r < 0 ? r : 0;

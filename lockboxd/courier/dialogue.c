@@ -238,7 +238,7 @@ static void talk(struct lb_dialogue *d, const char *request, const char *what, c
     int r = lb_service_open(d->means->config, d->means->transfers, &message, &easy, &headers, &error);
 
     if (r == 0)
-        r = lb_transfer_start(d->means->transfers, easy, headers, NULL, timeout, done, d, &d->transfer);
+        r = lb_transfer_start(d->means->transfers, easy, headers, NULL, timeout, done, NULL, d, &d->transfer);
     if (r == 0)
         d->means->running++;
     else

@@ -102,7 +102,7 @@ static int begin_to_send(struct lb_export *x, char **ret_error)
     if (r < 0)
         return r;
     return lb_transfer_start(x->means.transfers, easy, headers, NULL, 60 * SECOND + bytes.size / SLOWEST * SECOND,
-                             on_sent, x, &x->transfer);
+                             on_sent, NULL, x, &x->transfer);
 }
 
 /* One after the other, the batches in their order. */

@@ -296,7 +296,7 @@ static void begin(struct lb_post *p, struct target *t, int64_t row)
     t->flights++;
     r = channel ? channel->open(p->config, p->transfers, &f->letter, &easy, &headers, &recipients, &error) : -ENOENT;
     if (r == 0)
-        r = lb_transfer_start(p->transfers, easy, headers, recipients, TRY_USEC, on_done, f, &f->transfer);
+        r = lb_transfer_start(p->transfers, easy, headers, recipients, TRY_USEC, on_done, NULL, f, &f->transfer);
     if (r == -ENOENT || r == -EINVAL)
         land(f, LB_MARK_DEAD, 0, error ? error : "it is not configured any more");
     else if (r < 0)

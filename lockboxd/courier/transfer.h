@@ -34,7 +34,7 @@ struct lb_transfers *lb_transfers_free(struct lb_transfers *t);
 int lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls,
                        CURL **ret, char **ret_error);
 
-/* Has the handle send these bytes as a mail or a file. They stay the caller's, and until the end. -ENOMEM. */
+/* Has the handle send a copy of these bytes as a mail. -ENOMEM. */
 int lb_transfer_upload(CURL *easy, const char *bytes);
 
 /* For a handle that is not started after all; NULL is fine. */
@@ -53,10 +53,15 @@ struct lb_transfer_result {
 /* Comes once, from the event loop; the transfer is gone then. */
 typedef void lb_transfer_done(void *userdata, const struct lb_transfer_result *result);
 
-/* Begins. Takes the handle and the lists of headers or recipients (may be NULL; curl_slist_free_all'ed at the end), also
- * on failure. The bytes that the handle sends are the caller's, and stay until the end. -ENOMEM, -EIO. */
+/* What curl does, and what the other end answers, in lines; never what we send, in which there are secrets. */
+typedef void lb_transfer_step(void *userdata, const char *text);
+
+/* Begins; `step` may be NULL. With recipients it is a mail, which goes in a thread of its own (aside.h). Takes the handle
+ * and the lists of headers or recipients (may be NULL; curl_slist_free_all'ed at the end), also on failure. The bytes that
+ * a handle for HTTPS sends are the caller's, and stay until the end. -ENOMEM, -EIO, -EAGAIN. */
 int lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_slist *headers, struct curl_slist *recipients,
-                      int64_t timeout_usec, lb_transfer_done *done, void *userdata, struct lb_transfer **ret);
+                      int64_t timeout_usec, lb_transfer_done *done, lb_transfer_step *step, void *userdata,
+                      struct lb_transfer **ret);
 
 /* Gives up; done does not come any more. NULL is fine; returns NULL. */
 struct lb_transfer *lb_transfer_free(struct lb_transfer *transfer);

@@ -300,3 +300,64 @@ def test_a_mail_that_is_broken_off(every_courier, how):
         go_on.set()
         wait_for(lambda: rest, what="the end of the connection")
         assert rest == [b""]
+
+
+@pytest.mark.parametrize("how", ["reload", "stop"])
+def test_a_mail_server_that_hears_no_goodbye(every_courier, how):
+    """Nobody waits for the end of a connection on which there is nothing more to say."""
+    box = every_courier.box
+    over = threading.Event()
+
+    def talk(s):
+        lines = s.makefile("rb")
+        s.sendall(b"220 here\r\n")
+        for line in lines:
+            if line.startswith(b"QUIT"):
+                break
+            data = line.startswith(b"DATA")
+            s.sendall(b"354 go ahead\r\n" if data else b"250 yes\r\n")
+            while data and next(lines) != b".\r\n":
+                pass
+            if data:
+                s.sendall(b"250 taken\r\n")
+        over.wait(60)
+
+    with Raw(box, talk):
+        every_courier.configure(f"[Mail]\nServer=smtps://localhost:{RAW}\nFrom=a@b\nTo=c@d\nCAFile={CA}\n")
+        Engineer(box).request()
+        wait_for(lambda: every_courier.target("c@d").get("sent"), timeout=30, what="the mail")
+        began = time.monotonic()
+        box.systemctl(how, UNIT)
+        if how == "reload":
+            every_courier.wait_caught_up()
+        assert time.monotonic() - began < 5
+        over.set()
+
+
+def test_a_mail_server_that_thinks(every_courier):
+    """curl waits for the answer to a mail without doing anything else: so it does that where nobody else waits."""
+    box = every_courier.box
+    taken, answer = threading.Event(), threading.Event()
+
+    def talk(s):
+        lines = s.makefile("rb")
+        s.sendall(b"220 here\r\n")
+        for line in lines:
+            data = line.startswith(b"DATA")
+            s.sendall(b"354 go ahead\r\n" if data else b"250 yes\r\n")
+            while data and next(lines) != b".\r\n":
+                pass
+            if data:
+                taken.set()
+                answer.wait(60)
+                s.sendall(b"250 taken\r\n")
+
+    with Raw(box, talk):
+        every_courier.configure(f"[Mail]\nServer=smtps://localhost:{RAW}\nFrom=a@b\nTo=c@d\nCAFile={CA}\n"
+                                + every_courier.hook())
+        request = Engineer(box).request()
+        assert taken.wait(30)
+        Person(box).deny(request)
+        every_courier.wait_received(lambda line: kind(line) == "denied", timeout=10)
+        answer.set()
+        wait_for(lambda: every_courier.target("c@d").get("sent"), timeout=30, what="the mail to be taken")
