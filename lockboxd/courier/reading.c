@@ -270,6 +270,8 @@ static int take(struct lb_reading *r, const json_t *shown)
                (long long)json_integer_value(json_object_get(shown, "seq")));
         return 0;
     }
+    if (error == 0 && e.kind == LB_EVENT_POLICY_LOADED)
+        lb_courier_read_approvers(r->courier);
     if (error == 0)
         error = lb_stories_event(r->stories, &e, &m.request);
     if (error == -ENOENT) {
