@@ -7,7 +7,8 @@ import time
 
 import pytest
 from appliance import wait_for
-from courier import (CONFIG, EXPIRED, GOOD, OUTBOX, RECEIVER, SECRET, SELF_SIGNED, UNIT, WRONG_HOST, Courier, kind, signature)
+from courier import (CONFIG, EXPIRED, GOOD, OUTBOX, RECEIVER, SECRET, SELF_SIGNED, UNIT, WRONG_HOST, Courier, kind,
+                     signature)
 from lockbox import STATE, UNITS
 from people import Engineer, Person, show
 
@@ -421,7 +422,8 @@ def test_exposure(every_box):
 
 CHECKPOINT = "import sqlite3; sqlite3.connect('%s/outbox.db').execute('PRAGMA wal_checkpoint(TRUNCATE)')" % OUTBOX
 CHANGE = "import sqlite3; sqlite3.connect('%s/outbox.db').execute('CREATE TABLE x (y)')" % OUTBOX
-SPOIL = f"n=$(stat -c %s {OUTBOX}/outbox.db); head -c $((n - 4096)) /dev/urandom | dd of={OUTBOX}/outbox.db bs=4096 seek=1 conv=notrunc"
+SPOIL = (f"n=$(stat -c %s {OUTBOX}/outbox.db);"
+         f" head -c $((n - 4096)) /dev/urandom | dd of={OUTBOX}/outbox.db bs=4096 seek=1 conv=notrunc")
 
 
 @pytest.mark.parametrize("meanwhile", ["running", "stopped"])
