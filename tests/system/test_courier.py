@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import time
 
 import pytest
@@ -414,6 +415,7 @@ def test_exposure(every_box):
     status = dict(line.split(":\t", 1) for line in every_box.read(f"/proc/{pid}/status").splitlines() if ":\t" in line)
     assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    assert re.search(r"^Max core file size +0 +0 ", every_box.read(f"/proc/{pid}/limits"), re.MULTILINE)
     inside = ["nsenter", "-t", pid, "-m", "setpriv", "--reuid=lockbox-courier", "--regid=lockbox-courier", "--init-groups"]
     assert every_box.run(*inside, "cat", f"{STATE}/lockbox.db", check=False).returncode != 0
     assert every_box.run(*inside, "touch", "/etc/lockbox/x", check=False).returncode != 0
