@@ -132,6 +132,27 @@ def test_headers_without_end(every_courier):
         assert process(box, "VmHWM") < before + 8 * 1024
 
 
+def test_an_answer_that_drips(courier):
+    """A byte now and then, from more servers than letters were once on their way to at all: nobody else waits."""
+    box, over = courier.box, threading.Event()
+
+    def drip(s):
+        s.recv(65536)
+        for byte in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000:
+            s.sendall(bytes([byte]))
+            if over.wait(0.2):
+                return
+
+    with Raw(box, drip):
+        courier.configure("".join(courier.hook(f"bad{i}", port=RAW) for i in range(5)) + courier.hook())
+        request = Engineer(box).request()
+        courier.wait_received(name="siem")
+        began = time.time()
+        Person(box).deny(request)
+        assert courier.wait_received(lambda line: kind(line) == "denied")["at"] < began + 5
+        over.set()
+
+
 @pytest.mark.parametrize("words", [b"220-welcome\r\n" * 1000, b"2" * 65536], ids=["lines", "a line"])
 def test_a_mail_server_that_talks_without_end(every_courier, words):
     """Row 30: curl (8.14) reads on for as long as there is something to read, and everything else waits."""
