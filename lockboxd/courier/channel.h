@@ -11,6 +11,7 @@
 
 struct lb_channel {
     const char *name;
+    bool one_server; /* all its targets are behind one */
 
     /* The letter's body, owned: what `open` sends, whatever that is to the channel. 0; -EINVAL: this target is told nothing
      * of it; -ENOMEM. */

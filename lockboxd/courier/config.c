@@ -91,11 +91,12 @@ static bool is_url(const char *value, const char *const *schemes)
     return good;
 }
 
+/* Whatever was written is not repeated: there may be a password in it, or the URL may be one (those of chat services). */
 static void keep_url(void *member, const char *value, const struct lb_ini_place *at, const char *const *schemes,
                      const char *expected)
 {
     if (!is_url(value, schemes))
-        MISTAKE(at, "%s=%s: expected %s, without user or password", at->key, value, expected);
+        MISTAKE(at, "%s=: expected %s, without user or password", at->key, expected);
     else
         keep(member, value, at);
 }
@@ -112,7 +113,7 @@ static void keep_base(void *member, const char *value, const struct lb_ini_place
                       const char *expected)
 {
     if (strpbrk(value, "?#"))
-        MISTAKE(at, "%s=%s: expected %s, without ? or #", at->key, value, expected);
+        MISTAKE(at, "%s=: expected %s, without ? or #", at->key, expected);
     else
         keep_url(member, value, at, schemes, expected);
 }
@@ -259,7 +260,7 @@ static void set_format(void *member, const char *value, const struct lb_ini_plac
     { section, "CAFile", set_path, at + offsetof(struct lb_tls, ca) },                                                 \
     { section, "Pin", set_pin, at + offsetof(struct lb_tls, pin) },                                                    \
     { section, "Certificate", set_path, at + offsetof(struct lb_tls, certificate) },                                   \
-    { section, "Key", set_path, at + offsetof(struct lb_tls, key) }
+    { section, "Key", set_secret, at + offsetof(struct lb_tls, key) }
 
 static const struct row {
     const char *section, *key;

@@ -84,6 +84,15 @@ static int on_revived(void *userdata, const struct lb_outbox_target *t)
     return 0;
 }
 
+/* Whoever has mended what was wrong does not want to wait. */
+static void hurry(struct lb_courier *co)
+{
+    lb_post_hurry(co->post);
+    for (size_t i = 0; lb_parts[i]; i++)
+        if (co->parts[i])
+            lb_parts[i]->hurry(co->parts[i]);
+}
+
 static void verb_retry(struct lb_conversation *c, const struct lb_control_parameters *p)
 {
     struct lb_courier *co = c->courier;
@@ -91,6 +100,8 @@ static void verb_retry(struct lb_conversation *c, const struct lb_control_parame
 
     if (n >= 0)
         lb_outbox_targets(co->outbox, on_revived, co->post);
+    if (n >= 0 && !p->id)
+        hurry(co);
     if (n < 0)
         lb_control_refuse(c, LB_COURIER_ERROR("Unavailable"), json_pack("{ss}", "reason", "the outbox cannot be written"));
     else if (n == 0 && p->id)
@@ -131,17 +142,13 @@ static void on_tested(void *userdata, const struct lb_transfer_result *r)
     test_over(userdata, r->sent, r->problem);
 }
 
-/* What curl says of what it does, and what the other end answers; never what we send, in which there are secrets. */
-static int on_step(CURL *easy, curl_infotype type, char *text, size_t size, void *userdata)
+static void on_step(void *userdata, const char *text)
 {
-    bool shown = type == CURLINFO_TEXT || type == CURLINFO_HEADER_IN;
-    LB_FREE char *line = shown ? strndup(text, size) : NULL, *clean = line ? lb_text_clean(line, 512) : NULL;
+    LB_FREE char *clean = lb_text_clean(text, 512);
     struct lb_conversation *c = userdata;
 
-    (void)easy;
     if (clean && *clean && c->caller.more && !c->caller.dead)
         lb_control_reply(c, json_pack("{ss}", "step", clean), true);
-    return 0;
 }
 
 /* Whom it goes to where nobody is named. */
@@ -200,13 +207,9 @@ static void verb_test(struct lb_conversation *c, const struct lb_control_paramet
     r = make_test(c, channel, target);
     if (r == 0)
         r = channel->open(&co->config, co->transfers, &c->letter, &easy, &headers, &recipients, &error);
-    if (r == 0) {
-        curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
-        curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_step);
-        curl_easy_setopt(easy, CURLOPT_DEBUGDATA, c);
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-        r = lb_transfer_start(co->transfers, easy, headers, recipients, LB_CONTROL_TEST_USEC, on_tested, c, &c->transfer);
-    }
+    if (r == 0)
+        r = lb_transfer_start(co->transfers, easy, headers, recipients, LB_CONTROL_TEST_USEC, on_tested, on_step, c,
+                              &c->transfer);
     if (r < 0)
         test_over(c, false, error ? error : r == -EINVAL ? "there is no such target" : strerrordesc_np(-r));
 }

@@ -32,6 +32,20 @@ static int load_approvers(const char *path, struct lb_approvers **ret, char **re
     return r > 0 ? lb_approvers_parse(path, text, size, ret, ret_error) : r;
 }
 
+void lb_courier_read_approvers(struct lb_courier *c)
+{
+    struct lb_approvers *approvers = NULL;
+    LB_FREE char *error = NULL;
+    int r = load_approvers(c->options->approvers_path, &approvers, &error);
+
+    if (r < 0) {
+        lb_log(LOG_ERR, "The last good approvers stay in force: %s", error ? error : strerrordesc_np(-r));
+        return;
+    }
+    lb_approvers_free(c->approvers);
+    c->approvers = approvers;
+}
+
 static int load(const struct lb_courier_options *o, struct lb_courier_config *config, struct lb_approvers **approvers,
                 char **ret_error)
 {
@@ -208,6 +222,7 @@ static int start(struct lb_courier *c)
     static const struct lb_post_calls calls = { on_failing, on_given_up };
     int r = sd_event_default(&c->event);
 
+    signal(SIGPIPE, SIG_IGN); /* curl writes to connections that are gone */
     c->started_at = lb_clock_now().wall;
     if (r >= 0)
         r = sd_event_add_signal(c->event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_reload, c);

@@ -45,6 +45,9 @@ struct lb_courier {
     int64_t started_at;
 };
 
+/* Reads approvers.conf again, as lockboxd has just done; with a mistake in it the last good one stays. */
+void lb_courier_read_approvers(struct lb_courier *c);
+
 /* Runs until SIGTERM. -errno. */
 int lb_courier_run(const struct lb_courier_options *options);
 

@@ -14,6 +14,7 @@
 
 #define SECOND LB_USEC_PER_SEC
 #define RUNNING_MAX 64       /* transfers at a time; the other questions wait for one of them to end */
+#define POLLS_MAX 56         /* of these, polls: what is asked for the first time finds a place at once */
 #define SUBMISSIONS 20       /* a minute; lockboxd takes 30 */
 #define ANSWER (20 * SECOND) /* besides the time that a poll may last */
 #define ACCURACY 1000        /* µs; the loop would take a quarter of a second */
@@ -104,6 +105,12 @@ static void next(struct lb_dialogue *d, enum step step, int64_t delay)
     if (sd_event_source_set_time_relative(d->timer, (uint64_t)delay) < 0 ||
         sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT) < 0)
         lb_log(LOG_ERR, "remote: %s cannot be asked about any more: no timer", d->request);
+}
+
+void lb_dialogue_hurry(struct lb_dialogue *d)
+{
+    if (d->trouble.failures && !d->transfer && !d->query)
+        next(d, d->step, 0);
 }
 
 static void go_well(struct lb_dialogue *d)
@@ -231,7 +238,7 @@ static void talk(struct lb_dialogue *d, const char *request, const char *what, c
     int r = lb_service_open(d->means->config, d->means->transfers, &message, &easy, &headers, &error);
 
     if (r == 0)
-        r = lb_transfer_start(d->means->transfers, easy, headers, NULL, timeout, done, d, &d->transfer);
+        r = lb_transfer_start(d->means->transfers, easy, headers, NULL, timeout, done, NULL, d, &d->transfer);
     if (r == 0)
         d->means->running++;
     else
@@ -256,7 +263,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     (void)usec;
     if (d->step == STEP_HAND_IN)
         hand_in(d);
-    else if (d->means->running >= RUNNING_MAX)
+    else if (d->means->running >= (d->step == STEP_WAIT ? POLLS_MAX : RUNNING_MAX))
         next(d, d->step, PAUSE);
     else if (d->step == STEP_ASK)
         talk(d, "", "", d->body, ANSWER, on_asked);

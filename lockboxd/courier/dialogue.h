@@ -30,6 +30,9 @@ int lb_dialogue_new(struct lb_dialogue_means *means, const char *request, const 
 /* Whatever comes now is not heard any more. NULL is fine; returns NULL. */
 struct lb_dialogue *lb_dialogue_free(struct lb_dialogue *d);
 
+/* If something has failed it is tried at once. */
+void lb_dialogue_hurry(struct lb_dialogue *d);
+
 /* The id of its question. */
 const char *lb_dialogue_id(const struct lb_dialogue *d);
 

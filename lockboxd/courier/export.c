@@ -102,7 +102,7 @@ static int begin_to_send(struct lb_export *x, char **ret_error)
     if (r < 0)
         return r;
     return lb_transfer_start(x->means.transfers, easy, headers, NULL, 60 * SECOND + bytes.size / SLOWEST * SECOND,
-                             on_sent, x, &x->transfer);
+                             on_sent, NULL, x, &x->transfer);
 }
 
 /* One after the other, the batches in their order. */
@@ -195,6 +195,13 @@ void lb_export_run(struct lb_export *x)
                  r == -EBADMSG ? "the file position is not ours" : strerrordesc_np(-r)) < 0)
         problem = NULL;
     meet(x, PART_COLLECT, problem, 0);
+}
+
+void lb_export_hurry(struct lb_export *x)
+{
+    for (int i = 0; i < PART_MAX_; i++)
+        if (x->parts[i].trouble.failures)
+            arm(x->parts[i].again, 0);
 }
 
 static int on_every(sd_event_source *source, uint64_t usec, void *userdata)

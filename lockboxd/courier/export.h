@@ -28,6 +28,9 @@ struct lb_export *lb_export_free(struct lb_export *export); /* NULL is fine; ret
 /* Now, not only when it is due: an access has ended. */
 void lb_export_run(struct lb_export *export);
 
+/* What failed is tried at once. */
+void lb_export_hurry(struct lb_export *export);
+
 struct lb_export_status {
     const char *problem; /* NULL: none; borrowed until the next turn of the loop */
     int64_t since;       /* of the problem, µs since 1970 */

@@ -40,7 +40,7 @@ static int open_letter(const struct lb_courier_config *config, const struct lb_t
     return *ret_error ? -ENOENT : -ENOMEM;
 }
 
-const struct lb_channel lb_channel_export = { "export", compose, open_letter };
+const struct lb_channel lb_channel_export = { .name = "export", .compose = compose, .open = open_letter };
 
 /* --- by itself ---------------------------------------------------------------------------------------------------- */
 
@@ -71,9 +71,14 @@ static json_t *status(const void *self)
                           json_pack("{sI sI}", "position", (json_int_t)s.position, "waiting", (json_int_t)s.waiting));
 }
 
+static void hurry(void *self)
+{
+    lb_export_hurry(self);
+}
+
 static void stop(void *self)
 {
     lb_export_free(self);
 }
 
-const struct lb_part lb_part_export = { "export", start, happened, status, stop };
+const struct lb_part lb_part_export = { "export", start, happened, status, hurry, stop };

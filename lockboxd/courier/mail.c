@@ -85,7 +85,7 @@ static int mail_open(const struct lb_courier_config *config, const struct lb_tra
 {
     const struct lb_mail_config *mail = &config->mail;
     struct curl_slist *recipients = NULL;
-    CURL *easy;
+    CURL *easy = NULL;
     int r;
 
     (void)ret_headers; /* they are in the body */
@@ -93,8 +93,9 @@ static int mail_open(const struct lb_courier_config *config, const struct lb_tra
         return refuse(-ENOENT, "no mail server is configured any more", ret_error);
     if (!lb_mailbox_is_address(letter->target))
         return refuse(-EINVAL, "the recipient is no mail address", ret_error);
-    easy = lb_transfer_handle(transfers, mail->server, PROTOCOLS, &mail->tls);
-    r = easy ? set_up(easy, mail, letter, ret_error) : -ENOMEM;
+    r = lb_transfer_handle(transfers, mail->server, PROTOCOLS, &mail->tls, &easy, ret_error);
+    if (r == 0)
+        r = set_up(easy, mail, letter, ret_error);
     if (r == 0)
         r = append(&recipients, letter->target);
     if (r < 0) {
@@ -106,4 +107,6 @@ static int mail_open(const struct lb_courier_config *config, const struct lb_tra
     return 0;
 }
 
-const struct lb_channel lb_channel_mail = { .name = "mail", .compose = mail_compose, .open = mail_open };
+const struct lb_channel lb_channel_mail = {
+    .name = "mail", .one_server = true, .compose = mail_compose, .open = mail_open,
+};

@@ -127,9 +127,11 @@ int lb_object_open(const struct lb_courier_config *config, const struct lb_trans
 {
     const struct lb_export_config *export = &config->export;
     struct curl_slist *headers = NULL;
-    CURL *easy = lb_transfer_handle(transfers, url, "https", &export->tls);
-    int r = easy ? read_from(easy, bytes) : -ENOMEM;
+    CURL *easy = NULL;
+    int r = lb_transfer_handle(transfers, url, "https", &export->tls, &easy, ret_error);
 
+    if (r == 0)
+        r = read_from(easy, bytes);
     if (r == 0)
         r = lb_standard_header(&headers, "Content-Type", type);
     if (r == 0 && is_s3(export))

@@ -22,10 +22,10 @@ struct lb_outbox {
 /* dead: 0 waits, 1 given up, 2 given up and in the trail. */
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS letters (row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+    "CREATE TABLE IF NOT EXISTS letters (row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL,"
     " channel TEXT NOT NULL, target TEXT NOT NULL, request TEXT, seq INTEGER NOT NULL, notice INTEGER NOT NULL,"
     " due INTEGER NOT NULL, until INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,"
-    " dead INTEGER NOT NULL DEFAULT 0, error TEXT, body TEXT NOT NULL);"
+    " dead INTEGER NOT NULL DEFAULT 0, error TEXT, body TEXT NOT NULL, UNIQUE (channel, id));"
     "CREATE INDEX IF NOT EXISTS letters_due ON letters (channel, target, due, row) WHERE dead = 0;"
     "CREATE INDEX IF NOT EXISTS letters_failed ON letters (channel, target, request, row) WHERE dead = 0 AND attempts > 0;"
     "CREATE INDEX IF NOT EXISTS letters_until ON letters (until) WHERE dead = 0;"
@@ -109,6 +109,17 @@ static int prepare_all(struct lb_outbox *o)
     return r;
 }
 
+/* All of it: damage that is met later would have it started again and again. */
+static int check(struct lb_outbox *o)
+{
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(o->db, "PRAGMA quick_check(1)", &st);
+
+    if (r == 0)
+        r = lb_sql_step(st);
+    return r < 0 ? r : r > 0 && lb_streq(lb_sql_text(st, 0), "ok") ? 0 : -EUCLEAN;
+}
+
 int lb_outbox_open(const char *directory, struct lb_outbox **ret)
 {
     _Static_assert(LB_NOTICE_ACTION == 1 && LB_NOTICE_REMINDER == 2, "what asks for a decision, in SQL");
@@ -121,6 +132,8 @@ int lb_outbox_open(const char *directory, struct lb_outbox **ret)
     if (r == 0)
         r = lb_sql_execute(o->db, schema);
     umask(mask);
+    if (r == 0)
+        r = check(o);
     if (r == 0)
         r = prepare_all(o);
     if (r == 0)
@@ -364,7 +377,7 @@ int64_t lb_outbox_expire(struct lb_outbox *o, int64_t now)
     n = sqlite3_changes64(o->db);
     if (r == 0)
         r = hurry(o, now + HURRY_AFTER);
-    if (r == 0 && n > 0)
+    if (r == 0)
         r = lb_sql_execute(o->db, "DELETE FROM letters WHERE dead = 2 AND row <="
                                   " (SELECT row FROM letters WHERE dead > 0 ORDER BY row DESC LIMIT 1 OFFSET 1000)");
     return r < 0 ? r : n;
@@ -423,11 +436,15 @@ int64_t lb_outbox_revive(struct lb_outbox *o, const char *id, int64_t until)
     LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
     int r = lb_sql_prepare(o->db, "UPDATE letters SET dead = 0, attempts = 0, due = 0, until = max(until, ?1)"
                                   " WHERE dead > 0 AND (?2 IS NULL OR id = ?2)", &st);
+    int64_t n;
 
     if (r < 0)
         return r;
     sqlite3_bind_int64(st, 1, until);
     lb_sql_bind(st, 2, id);
     r = lb_sql_run(st);
-    return r < 0 ? r : sqlite3_changes64(o->db);
+    n = sqlite3_changes64(o->db);
+    if (r == 0 && !id)
+        r = hurry(o, 0);
+    return r < 0 ? r : n;
 }

@@ -26,8 +26,9 @@ struct lb_step {
     bool withdraw;
 };
 
-/* All of a page in one durable commit, steps in their order, and the position behind it. A letter whose id is there is
- * left as it is; of a target that has LB_OUTBOX_MAX letters waiting none is added, but counted in *ret_dropped. */
+/* All of a page in one durable commit, steps in their order, and the position behind it. A letter whose channel
+ * has its id already is left as it is; of a target that has LB_OUTBOX_MAX letters waiting none is added, but counted in
+ * *ret_dropped. */
 #define LB_OUTBOX_MAX 50000
 int lb_outbox_take(struct lb_outbox *o, int64_t position, const char *hash, const struct lb_step *steps, size_t n,
                    int64_t *ret_dropped);
@@ -81,5 +82,6 @@ int lb_outbox_told(struct lb_outbox *o, const char *channel, const char *target,
 int lb_outbox_dead(struct lb_outbox *o, int64_t limit, int (*row)(void *userdata, const struct lb_letter *l),
                    void *userdata);
 
-/* Lets them be sent after all, those called `id` or all (NULL), until `until`. How many, or -errno. */
+/* Lets them be sent after all, those called `id` or all (NULL), until `until`. How many, or -errno. With all of them, what
+ * is to be tried again later is due at once. */
 int64_t lb_outbox_revive(struct lb_outbox *o, const char *id, int64_t until);

@@ -23,6 +23,9 @@ struct lb_part {
     /* How it is, beside its state ("connected", "failing", "idle") since when and why; a new object. May be NULL. */
     json_t *(*status)(const void *self);
 
+    /* What failed is tried at once, and not when its time has come. */
+    void (*hurry)(void *self);
+
     void (*stop)(void *self);
 };
 

@@ -49,8 +49,8 @@ struct lb_post {
     struct lb_transfers *transfers;
     struct target *targets;
     struct flight *flights;
-    size_t in_the_air;
     sd_event_source *turn, *write, *wake;
+    int unwritten;  /* the error with which what was sent is not written down; 0: it is */
     int64_t looked; /* boot clock: when letters past their time were looked for */
 };
 
@@ -119,7 +119,6 @@ static void land(struct flight *f, int kind, int64_t due, const char *error)
     f->mark = (struct lb_mark){ f->letter.row, kind, due, f->error };
     f->target->flights--;
     f->target->hungry = true;
-    p->in_the_air--;
     sd_event_source_get_enabled(p->write, &enabled);
     if (enabled == SD_EVENT_OFF) {
         sd_event_source_set_time_relative(p->write, MARK_DELAY);
@@ -213,11 +212,16 @@ static int on_write(sd_event_source *source, uint64_t usec, void *userdata)
         r = lb_outbox_mark(p->outbox, marks.items, marks.n);
     free(marks.items);
     if (r < 0) { /* until it is written nothing of it is sent again */
-        lb_log(LOG_ERR, "What was sent cannot be written down: %s", strerror(-r));
+        if (r != p->unwritten)
+            lb_log(LOG_ERR, "What was sent cannot be written down: %s", strerrordesc_np(-r));
+        p->unwritten = r;
+        if (r == -EUCLEAN) /* it is put aside at the start */
+            sd_event_exit(p->event, r);
         sd_event_source_set_time_relative(p->write, LB_USEC_PER_SEC);
         later(p->write);
         return 0;
     }
+    p->unwritten = 0;
     for (struct flight **at = &p->flights, *f; (f = *at);) {
         if (f->landed) {
             *at = f->next;
@@ -290,20 +294,32 @@ static void begin(struct lb_post *p, struct target *t, int64_t row)
     f->next = p->flights;
     p->flights = f;
     t->flights++;
-    p->in_the_air++;
     r = channel ? channel->open(p->config, p->transfers, &f->letter, &easy, &headers, &recipients, &error) : -ENOENT;
     if (r == 0)
-        r = lb_transfer_start(p->transfers, easy, headers, recipients, TRY_USEC, on_done, f, &f->transfer);
+        r = lb_transfer_start(p->transfers, easy, headers, recipients, TRY_USEC, on_done, NULL, f, &f->transfer);
     if (r == -ENOENT || r == -EINVAL)
         land(f, LB_MARK_DEAD, 0, error ? error : "it is not configured any more");
     else if (r < 0)
         fail(f, error ? error : strerrordesc_np(-r), false, 0);
 }
 
+/* How many more may be begun to this one. What hangs holds up nobody who is not behind the same server. */
+static size_t room_of(const struct lb_post *p, const struct target *t, int64_t now)
+{
+    const struct lb_channel *channel = lb_channel_find(t->channel);
+    size_t room = lb_circuit_room(&t->circuit, now, t->flights), all = 0;
+
+    if (!channel || !channel->one_server)
+        return room;
+    for (const struct target *other = p->targets; other; other = other->next)
+        all += strcmp(other->channel, t->channel) == 0 ? other->flights : 0;
+    all = all < LB_POST_AT_ONCE ? LB_POST_AT_ONCE - all : 0;
+    return room < all ? room : all;
+}
+
 static void serve(struct lb_post *p, struct target *t, const struct lb_time *now)
 {
-    size_t room = lb_circuit_room(&t->circuit, now->boot, t->flights), all = LB_POST_AT_ONCE - p->in_the_air;
-    struct pick k = { p, t, room < all ? room : all };
+    struct pick k = { p, t, room_of(p, t, now->boot) };
 
     if (k.room == 0 || (!t->hungry && t->next_due > now->wall))
         return;
@@ -340,20 +356,21 @@ static void give_up(struct lb_post *p, const struct lb_time *now)
         t->hungry = true;
 }
 
-/* When something may be possible that is not now; the wall clock may be set, so it is looked at again and again. */
-static void set_alarm(struct lb_post *p)
+/* When something may be possible that is not now; the wall clock may be set, so it is looked at again and again. What is
+ * due and has not been begun waits for a flight to land, or for its target's next try. */
+static void set_alarm(struct lb_post *p, const struct lb_time *now)
 {
-    struct lb_time now = lb_clock_now();
     int64_t wait = LOOK_AGAIN;
 
     for (const struct target *t = p->targets; t; t = t->next) {
-        int64_t circuit = t->circuit.failures && t->hungry && t->flights == 0 ? t->circuit.next - now.boot : LB_NEVER;
-        int64_t due = t->next_due == LB_NEVER ? LB_NEVER : t->next_due - now.wall;
+        bool wants = (t->hungry || t->next_due <= now->wall) && t->flights == 0;
+        int64_t due = t->next_due == LB_NEVER ? 0 : t->next_due - now->wall;
+        int64_t next = wants && t->circuit.failures ? t->circuit.next - now->boot : 0;
 
-        wait = circuit < wait ? circuit : wait;
-        wait = due < wait ? due : wait;
+        wait = due > 0 && due < wait ? due : wait;
+        wait = next > 0 && next < wait ? next : wait;
     }
-    sd_event_source_set_time_relative(p->wake, wait > 0 ? (uint64_t)wait : 1000);
+    sd_event_source_set_time_relative(p->wake, (uint64_t)wait);
     later(p->wake);
 }
 
@@ -366,9 +383,8 @@ static int on_turn(sd_event_source *source, void *userdata)
     if (!p->transfers)
         return 0;
     for (struct target *t = p->targets; t; t = t->next)
-        if (p->in_the_air < LB_POST_AT_ONCE)
-            serve(p, t, &now);
-    set_alarm(p);
+        serve(p, t, &now);
+    set_alarm(p, &now);
     return 0;
 }
 
@@ -424,9 +440,17 @@ static void break_off(struct lb_post *p)
         *at = f->next;
         f->target->flights--;
         f->target->hungry = true;
-        p->in_the_air--;
         flight_free(f);
     }
+}
+
+void lb_post_hurry(struct lb_post *p)
+{
+    for (struct target *t = p->targets; t; t = t->next) {
+        t->circuit.next = 0;
+        t->hungry = true;
+    }
+    go_on(p);
 }
 
 void lb_post_configure(struct lb_post *p, const struct lb_courier_config *config, struct lb_transfers *transfers)
@@ -438,11 +462,7 @@ void lb_post_configure(struct lb_post *p, const struct lb_courier_config *config
     p->transfers = transfers;
     for (size_t i = 0; config && i < config->webhooks.n; i++)
         target_of(p, "webhook", w[i].name);
-    for (struct target *t = p->targets; t; t = t->next) { /* perhaps that was what it wanted */
-        t->circuit.next = 0;
-        t->hungry = true;
-    }
-    go_on(p);
+    lb_post_hurry(p); /* perhaps that was what it wanted */
 }
 
 struct lb_post *lb_post_free(struct lb_post *p)

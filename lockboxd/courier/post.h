@@ -8,7 +8,7 @@
 #include "lockboxd/courier/channel.h"
 #include "lockboxd/courier/outbox.h"
 
-/* Letters on their way at once, to all targets together. */
+/* Letters on their way at once to all targets of a channel that are behind one server. */
 #define LB_POST_AT_ONCE 16
 
 /* A target that could not be reached for so long is told of in the trail. */
@@ -33,6 +33,9 @@ void lb_post_configure(struct lb_post *p, const struct lb_courier_config *config
 
 /* There are new letters to this target. */
 void lb_post_expect(struct lb_post *p, const char *channel, const char *target);
+
+/* Every target is tried at once, whatever was to be waited for. */
+void lb_post_hurry(struct lb_post *p);
 
 /* org.lockbox.Courier.Target of each; a new array, NULL when out of memory. */
 json_t *lb_post_status(struct lb_post *p);

@@ -84,6 +84,8 @@ static void commit(struct lb_reading *r)
 
     if (error < 0) {
         stall(r, error, "The outbox does not take what is to be told");
+        if (error == -EUCLEAN) /* it is put aside at the start */
+            sd_event_exit(r->courier->event, error);
         return;
     }
     if (dropped)
@@ -268,6 +270,8 @@ static int take(struct lb_reading *r, const json_t *shown)
                (long long)json_integer_value(json_object_get(shown, "seq")));
         return 0;
     }
+    if (error == 0 && e.kind == LB_EVENT_POLICY_LOADED)
+        lb_courier_read_approvers(r->courier);
     if (error == 0)
         error = lb_stories_event(r->stories, &e, &m.request);
     if (error == -ENOENT) {

@@ -201,6 +201,13 @@ void lb_remote_touch(struct lb_remote *remote, const char *request, bool waits)
         look(t);
 }
 
+void lb_remote_hurry(struct lb_remote *remote)
+{
+    for (struct topic *t = remote->first; t; t = t->next)
+        if (t->dialogue)
+            lb_dialogue_hurry(t->dialogue);
+}
+
 static void on_list(void *userdata, const char *error, const json_t *parameters)
 {
     struct lb_remote *remote = userdata;

@@ -23,6 +23,9 @@ void lb_remote_touch(struct lb_remote *remote, const char *request, bool waits);
 /* What waits is found out: at the start, and after lockboxd was away. */
 void lb_remote_sync(struct lb_remote *remote);
 
+/* What failed is tried at once. */
+void lb_remote_hurry(struct lb_remote *remote);
+
 struct lb_remote_status {
     const char *problem; /* NULL: none; borrowed until the next turn of the loop */
     int64_t since;       /* of the problem, µs since 1970 */

@@ -36,7 +36,7 @@ static int open_letter(const struct lb_courier_config *config, const struct lb_t
     return *ret_error ? -ENOENT : -ENOMEM;
 }
 
-const struct lb_channel lb_channel_remote = { "remote", compose, open_letter };
+const struct lb_channel lb_channel_remote = { .name = "remote", .compose = compose, .open = open_letter };
 
 /* --- by itself ---------------------------------------------------------------------------------------------------- */
 
@@ -72,9 +72,14 @@ static json_t *status(const void *self)
                           json_pack("{sI}", "waiting", (json_int_t)s.questions));
 }
 
+static void hurry(void *self)
+{
+    lb_remote_hurry(self);
+}
+
 static void stop(void *self)
 {
     lb_remote_free(self);
 }
 
-const struct lb_part lb_part_remote = { "remote", start, happened, status, stop };
+const struct lb_part lb_part_remote = { "remote", start, happened, status, hurry, stop };

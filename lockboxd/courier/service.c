@@ -76,9 +76,11 @@ int lb_service_open(const struct lb_courier_config *config, const struct lb_tran
 {
     LB_FREE char *url = lb_question_url(config->remote.url, m->request, m->what);
     struct curl_slist *headers = NULL;
-    CURL *easy = url ? lb_transfer_handle(transfers, url, "https", &config->remote.tls) : NULL;
-    int r = easy ? add_headers(&config->remote, m, &headers, ret_error) : -ENOMEM;
+    CURL *easy = NULL;
+    int r = url ? lb_transfer_handle(transfers, url, "https", &config->remote.tls, &easy, ret_error) : -ENOMEM;
 
+    if (r == 0)
+        r = add_headers(&config->remote, m, &headers, ret_error);
     if (r == 0 && m->body &&
         (curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(m->body)) != CURLE_OK ||
          curl_easy_setopt(easy, CURLOPT_POSTFIELDS, m->body) != CURLE_OK))

@@ -35,6 +35,7 @@ struct lb_spool {
     char last_hash[LB_HASH_MAX];
     bool checked;           /* the log goes on where the last batch ended */
     char *packing;          /* the name of the wanted pack that is being made */
+    char *sending;          /* of the finished one that was to be sent last */
 };
 
 static bool ends_with(const char *name, const char *end)
@@ -148,6 +149,7 @@ struct lb_spool *lb_spool_close(struct lb_spool *s)
     }
     free(s->directory);
     free(s->packing);
+    free(s->sending);
     free(s);
     return NULL;
 }
@@ -268,9 +270,17 @@ int lb_spool_want_pack(struct lb_spool *s, const char *request)
     return put(s, name, "");
 }
 
-/* The first name of those that `fits` takes: 1 and *ret, or 0. */
-static int first(struct lb_spool *s, bool (*fits)(const struct lb_spool *s, const char *name), char **ret,
-                 size_t *ret_n)
+/* In a round: those behind `after` come before the others. */
+static bool is_before(const char *name, const char *other, const char *after)
+{
+    bool behind = strcmp(name, after) > 0, other_behind = strcmp(other, after) > 0;
+
+    return behind == other_behind ? strcmp(name, other) < 0 : behind;
+}
+
+/* The first name behind `after` (NULL: of all) of those that `fits` takes: 1 and *ret, or 0. */
+static int first(struct lb_spool *s, bool (*fits)(const struct lb_spool *s, const char *name), const char *after,
+                 char **ret, size_t *ret_n)
 {
     LB_FREE char *found = NULL;
     LB_CLOSE int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -285,7 +295,7 @@ static int first(struct lb_spool *s, bool (*fits)(const struct lb_spool *s, cons
         if (!fits(s, e->d_name))
             continue;
         ++*ret_n;
-        if (found && strcmp(found, e->d_name) <= 0)
+        if (found && !is_before(e->d_name, found, after ? after : ""))
             continue;
         free(found);
         found = strdup(e->d_name);
@@ -321,12 +331,10 @@ static bool is_waiting(const struct lb_spool *s, const char *name)
 
 int lb_spool_next_pack(struct lb_spool *s, char **ret_request, char **ret_path)
 {
-    LB_FREE char *request = NULL, *path = NULL;
+    LB_FREE char *request = NULL, *path = NULL, *last = LB_TAKE(s->packing);
     size_t n = 0;
-    int r;
+    int r = first(s, is_wanted, last, &s->packing, &n);
 
-    free(LB_TAKE(s->packing));
-    r = first(s, is_wanted, &s->packing, &n);
     if (r <= 0)
         return r;
     request = strndup(s->packing, strcspn(s->packing, "."));
@@ -361,9 +369,14 @@ int lb_spool_take_pack(struct lb_spool *s)
 int lb_spool_next(struct lb_spool *s, char **ret_name)
 {
     size_t n = 0;
-    int r = first(s, is_batch, ret_name, &n);
+    int r = first(s, is_batch, NULL, ret_name, &n);
 
-    return r != 0 ? r : first(s, is_finished, ret_name, &n);
+    if (r != 0)
+        return r;
+    r = first(s, is_finished, s->sending, ret_name, &n);
+    free(s->sending);
+    s->sending = r > 0 ? strdup(*ret_name) : NULL;
+    return r;
 }
 
 FILE *lb_spool_read(struct lb_spool *s, const char *name, int64_t *ret_size)
@@ -391,5 +404,5 @@ size_t lb_spool_count(struct lb_spool *s)
     LB_FREE char *name = NULL;
     size_t n = 0;
 
-    return first(s, is_waiting, &name, &n) < 0 ? 0 : n;
+    return first(s, is_waiting, NULL, &name, &n) < 0 ? 0 : n;
 }

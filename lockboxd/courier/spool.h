@@ -46,12 +46,13 @@ int lb_spool_commit(struct lb_spool *spool);
 /* An evidence pack is due for this request, because of the event that was added last; it counts with its batch. */
 int lb_spool_want_pack(struct lb_spool *spool, const char *request);
 
-/* The next pack to be made: 1, its request (owned), and where to write it (owned; the name of a new file); 0: none. */
+/* The next pack to be made, each in its turn: 1, its request (owned), and where to write it (owned; the name of a new
+ * file); 0: none. */
 int lb_spool_next_pack(struct lb_spool *spool, char **ret_request, char **ret_path);
 /* That one has been written there, and is to be sent. */
 int lb_spool_take_pack(struct lb_spool *spool);
 
-/* The next file to be sent, batches first: 1 and its name (owned); 0: none. */
+/* The next file to be sent, batches first, then packs in turn: 1 and its name (owned); 0: none. */
 int lb_spool_next(struct lb_spool *spool, char **ret_name);
 /* Opened for reading, with its size; NULL: errno. */
 FILE *lb_spool_read(struct lb_spool *spool, const char *name, int64_t *ret_size);

@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "lockboxd/courier/aside.h"
+#include "lockboxd/courier/config.h"
 #include "policy/base.h"
+#include "policy/text.h"
 
 #define CONNECT_S 15L
 #define STILL_ALIVE_S 60L /* an idle connection is not used again after that */
@@ -21,26 +24,28 @@ struct lb_transfers {
 struct lb_transfer {
     struct lb_transfers *all;
     struct lb_transfer *next, **self;
-    CURL *easy;
+    CURL *easy;             /* NULL where it is in a thread … */
+    struct lb_aside *aside; /* … which is this one */
     struct curl_slist *headers, *recipients;
     struct upload *upload; /* NULL: it sends nothing, or what the handle knows of itself */
     char *body;
     size_t size;
+    size_t headers_size; /* HTTP's headers, or what a mail server has said */
     char error[CURL_ERROR_SIZE];
-    lb_transfer_done *done;
+    lb_transfer_done *done; /* NULL: nobody wants to know any more */
+    lb_transfer_step *step;
     void *userdata;
 };
 
 /* What is sent, and how far it is. A handle's private pointer is this one until it is started, the transfer then. */
 struct upload {
-    const char *bytes;
     size_t size, at;
+    char bytes[];
 };
 
-struct lb_transfer *lb_transfer_free(struct lb_transfer *t)
+static void destroy(struct lb_transfer *t)
 {
-    if (!t)
-        return NULL;
+    lb_aside_free(t->aside);
     if (t->self) {
         *t->self = t->next;
         if (t->next)
@@ -55,6 +60,17 @@ struct lb_transfer *lb_transfer_free(struct lb_transfer *t)
     free(t->upload);
     free(t->body);
     free(t);
+}
+
+struct lb_transfer *lb_transfer_free(struct lb_transfer *t)
+{
+    if (t && t->aside) { /* it goes when the thread is over */
+        t->done = NULL;
+        t->step = NULL;
+        lb_aside_stop(t->aside);
+    } else if (t) {
+        destroy(t);
+    }
     return NULL;
 }
 
@@ -82,18 +98,14 @@ static bool was_told(const struct lb_transfer *t, CURLcode code)
            (code != CURLE_WEIRD_SERVER_REPLY || (t->upload && t->upload->at));
 }
 
-static void finish(struct lb_transfer *t, CURLcode code)
+static void tell(struct lb_transfer *t, CURLcode code, long status, curl_off_t after)
 {
-    struct lb_transfer_result r = { .body = t->body ? t->body : "", .size = t->size };
+    struct lb_transfer_result r = { .status = status, .body = t->body ? t->body : "", .size = t->size };
+    lb_transfer_done *done = LB_TAKE(t->done);
+    bool mail = t->recipients != NULL;
+    LB_FREE char *clean = NULL; /* curl repeats words of the server in what it says */
     char problem[CURL_ERROR_SIZE + 64] = "";
-    const char *scheme = NULL;
-    curl_off_t after = 0;
-    bool mail;
 
-    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &r.status);
-    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &after);
-    curl_easy_getinfo(t->easy, CURLINFO_SCHEME, &scheme);
-    mail = scheme && strncasecmp(scheme, "smtp", 4) == 0;
     r.retry_after = after > 0 && after < 24 * 3600 ? (long)after : 0;
     r.sent = code == CURLE_OK && r.status >= 200 && r.status <= 299;
     r.final = !r.sent && is_final(mail, r.status) && (!mail || was_told(t, code));
@@ -104,9 +116,22 @@ static void finish(struct lb_transfer *t, CURLcode code)
     else if (!r.sent)
         snprintf(problem, sizeof(problem), "the answer was %s %ld%s", mail ? "SMTP" : "HTTP", r.status,
                  r.status >= 300 && r.status <= 399 ? ", a redirect, which is not followed" : "");
-    r.problem = r.sent ? NULL : problem;
-    t->done(t->userdata, &r);
-    lb_transfer_free(t);
+    clean = r.sent ? NULL : lb_text_clean(problem, sizeof(problem));
+    r.problem = r.sent ? NULL : clean ? clean : "out of memory";
+    t->step = NULL;
+    if (done)
+        done(t->userdata, &r);
+}
+
+static void finish(struct lb_transfer *t, CURLcode code)
+{
+    long status = 0;
+    curl_off_t after = 0;
+
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &after);
+    tell(t, code, status, after);
+    destroy(t);
 }
 
 /* All that are complete; a callback may start others, or end any. */
@@ -216,8 +241,11 @@ struct lb_transfers *lb_transfers_free(struct lb_transfers *all)
 {
     if (!all)
         return NULL;
+    for (struct lb_transfer *t = all->first; t; t = t->next) /* all of them, before one is waited for */
+        if (t->aside)
+            lb_aside_stop(t->aside);
     while (all->first)
-        lb_transfer_free(all->first);
+        destroy(all->first);
     if (all->multi)
         curl_multi_cleanup(all->multi);
     sd_event_source_disable_unref(all->timer);
@@ -243,11 +271,21 @@ static size_t take_body(char *bytes, size_t size, size_t n, void *userdata)
     return n;
 }
 
+/* curl itself reads on for as long as a mail server talks, and nothing else has its turn. */
+static size_t take_header(char *bytes, size_t size, size_t n, void *userdata)
+{
+    struct lb_transfer *t = userdata;
+
+    (void)bytes;
+    (void)size; /* always 1 */
+    t->headers_size += n;
+    return t->headers_size > LB_TRANSFER_ANSWER_MAX ? CURL_WRITEFUNC_ERROR : n;
+}
+
 static CURLcode set_tls(CURL *e, const struct lb_tls *tls)
 {
     const struct { CURLoption option; const char *value; } rows[] = {
-        { CURLOPT_CAINFO, tls->ca }, { CURLOPT_PINNEDPUBLICKEY, tls->pin },
-        { CURLOPT_SSLCERT, tls->certificate }, { CURLOPT_SSLKEY, tls->key },
+        { CURLOPT_CAINFO, tls->ca }, { CURLOPT_PINNEDPUBLICKEY, tls->pin }, { CURLOPT_SSLCERT, tls->certificate },
     };
     CURLcode r = CURLE_OK;
 
@@ -259,19 +297,41 @@ static CURLcode set_tls(CURL *e, const struct lb_tls *tls)
     return r;
 }
 
-CURL *lb_transfer_handle(const struct lb_transfers *all, const char *url, const char *protocols, const struct lb_tls *tls)
+/* Read by us, as every secret is: curl would take a file that others can read. */
+static int set_key(CURL *e, const struct lb_tls *tls, char **ret_error)
+{
+    struct curl_blob blob = { .flags = CURL_BLOB_COPY };
+    char *key = NULL;
+    int r = tls->key ? lb_secret_read(tls->key, &key, ret_error) : 0;
+
+    if (r < 0)
+        return r == -ENOMEM ? r : -EACCES;
+    if (!key)
+        return 0;
+    blob.data = key;
+    blob.len = strlen(key);
+    r = curl_easy_setopt(e, CURLOPT_SSLKEY_BLOB, &blob) == CURLE_OK ? 0 : -ENOMEM;
+    explicit_bzero(key, blob.len);
+    free(key);
+    return r;
+}
+
+int lb_transfer_handle(const struct lb_transfers *all, const char *url, const char *protocols, const struct lb_tls *tls,
+                       CURL **ret, char **ret_error)
 {
     CURL *e = curl_easy_init();
     CURLcode r = CURLE_OK;
+    int error;
 
     if (!e)
-        return NULL;
+        return -ENOMEM;
     /* a setting that curl does not take must not be one that we then go without */
 #define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(e, option, value) : r)
     SET(CURLOPT_URL, url);
     SET(CURLOPT_PROTOCOLS_STR, protocols);
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* of 2 it tells every header that it sends, secrets too */
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROXY, all->proxy ? all->proxy : "");
+    SET(CURLOPT_PROXY, all->proxy && strcmp(protocols, "https") == 0 ? all->proxy : "");
     SET(CURLOPT_NOPROXY, "");
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
@@ -284,13 +344,14 @@ CURL *lb_transfer_handle(const struct lb_transfers *all, const char *url, const 
     SET(CURLOPT_MAXAGE_CONN, STILL_ALIVE_S);
     SET(CURLOPT_USERAGENT, "lockbox-courier/" LB_VERSION);
 #undef SET
-    if (r == CURLE_OK && tls)
+    if (r == CURLE_OK)
         r = set_tls(e, tls);
-    if (r != CURLE_OK) {
+    error = r == CURLE_OK ? set_key(e, tls, ret_error) : -ENOMEM;
+    if (error < 0)
         curl_easy_cleanup(e);
-        return NULL;
-    }
-    return e;
+    else
+        *ret = e;
+    return error;
 }
 
 static size_t give_bytes(char *to, size_t size, size_t n, void *userdata)
@@ -318,12 +379,14 @@ static int seek_bytes(void *userdata, curl_off_t offset, int origin)
 
 int lb_transfer_upload(CURL *easy, const char *bytes)
 {
-    struct upload *u = calloc(1, sizeof(*u));
+    size_t size = strlen(bytes);
+    struct upload *u = calloc(1, sizeof(*u) + size);
     CURLcode r = CURLE_OK;
 
     if (!u)
         return -ENOMEM;
-    *u = (struct upload){ .bytes = bytes, .size = strlen(bytes) };
+    u->size = size;
+    memcpy(u->bytes, bytes, size);
 #define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(easy, option, value) : r)
     SET(CURLOPT_UPLOAD, 1L);
     SET(CURLOPT_READFUNCTION, give_bytes);
@@ -365,11 +428,60 @@ static void add(struct lb_transfers *all, struct lb_transfer *t)
     all->first = t;
 }
 
+/* --- a mail ------------------------------------------------------------------------------------------------------- */
+
+static void on_said(void *userdata, const char *text)
+{
+    struct lb_transfer *t = userdata;
+
+    if (t->step)
+        t->step(t->userdata, text);
+}
+
+static void on_sent(void *userdata, CURLcode code, long status)
+{
+    tell(userdata, code, status, 0);
+}
+
+static void on_over(void *userdata)
+{
+    destroy(userdata);
+}
+
+static int start_aside(struct lb_transfer *t)
+{
+    static const struct lb_aside_calls calls = { on_said, on_sent, on_over };
+    CURL *easy = LB_TAKE(t->easy);
+    int r = lb_aside_new(t->all->event, easy, &calls, t, &t->aside);
+
+    if (r < 0)
+        curl_easy_cleanup(easy);
+    return r;
+}
+
+/* --- its begin ---------------------------------------------------------------------------------------------------- */
+
+static int on_debug(CURL *easy, curl_infotype type, char *text, size_t size, void *userdata)
+{
+    bool shown = type == CURLINFO_TEXT || type == CURLINFO_HEADER_IN;
+    LB_FREE char *line = shown ? strndup(text, size) : NULL;
+    struct lb_transfer *t = userdata;
+
+    (void)easy;
+    if (line && t->aside)
+        lb_aside_say(t->aside, line);
+    else if (line)
+        on_said(t, line);
+    return 0;
+}
+
 int lb_transfer_start(struct lb_transfers *all, CURL *easy, struct curl_slist *headers, struct curl_slist *recipients,
-                      int64_t timeout_usec, lb_transfer_done *done, void *userdata, struct lb_transfer **ret)
+                      int64_t timeout_usec, lb_transfer_done *done, lb_transfer_step *step, void *userdata,
+                      struct lb_transfer **ret)
 {
     struct lb_transfer *t = calloc(1, sizeof(*t));
     CURLcode r = CURLE_OK;
+    int error;
 
     if (!t) {
         curl_slist_free_all(headers);
@@ -378,23 +490,35 @@ int lb_transfer_start(struct lb_transfers *all, CURL *easy, struct curl_slist *h
         return -ENOMEM;
     }
     *t = (struct lb_transfer){ .all = all, .easy = easy, .headers = headers, .recipients = recipients, .done = done,
-                               .userdata = userdata, .upload = take_upload(easy) };
+                               .step = step, .userdata = userdata, .upload = take_upload(easy) };
 #define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(easy, option, value) : r)
     SET(CURLOPT_PRIVATE, t);
     SET(CURLOPT_ERRORBUFFER, t->error);
     SET(CURLOPT_WRITEFUNCTION, take_body);
     SET(CURLOPT_WRITEDATA, t);
+    SET(CURLOPT_HEADERFUNCTION, take_header);
+    SET(CURLOPT_HEADERDATA, t);
     SET(CURLOPT_TIMEOUT_MS, (long)(timeout_usec / 1000));
     if (headers)
         SET(CURLOPT_HTTPHEADER, headers);
     if (recipients)
         SET(CURLOPT_MAIL_RCPT, recipients);
+    if (step) {
+        SET(CURLOPT_VERBOSE, 1L);
+        SET(CURLOPT_DEBUGFUNCTION, on_debug);
+        SET(CURLOPT_DEBUGDATA, t);
+        SET(CURLOPT_FRESH_CONNECT, 1L);
+    }
 #undef SET
     add(all, t);
-    if (r != CURLE_OK || curl_multi_add_handle(all->multi, easy) != CURLM_OK) {
-        lb_transfer_free(t);
-        return r == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EIO;
-    }
-    *ret = t;
-    return 0;
+    error = r == CURLE_OUT_OF_MEMORY ? -ENOMEM : r != CURLE_OK ? -EIO : 0;
+    if (error == 0 && recipients)
+        error = start_aside(t);
+    else if (error == 0 && curl_multi_add_handle(all->multi, easy) != CURLM_OK)
+        error = -EIO;
+    if (error < 0)
+        destroy(t);
+    else
+        *ret = t;
+    return error;
 }

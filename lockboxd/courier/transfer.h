@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libcurl on an event loop. Every transfer begins as a handle with the same strict settings: peer and host verified,
- * TLS 1.2 at least, no redirect followed, no proxy but the configured one (the environment is not asked), no netrc, and
- * a bound on time and on the bytes of an answer.
+ * TLS 1.2 at least, no redirect followed, no proxy but the configured one (the environment is not asked), and that for
+ * HTTPS alone, no netrc, and a bound on time and on the bytes of an answer.
  */
 #pragma once
 
@@ -10,14 +10,14 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
-#define LB_TRANSFER_ANSWER_MAX (64 * 1024) /* bytes of an answer's body; a longer one fails the transfer */
+#define LB_TRANSFER_ANSWER_MAX (64 * 1024) /* bytes of an answer's body, and of all that is before: more fails the transfer */
 
 /* How the other end proves who it is, and we to it. Paths and texts are borrowed; NULL: curl's own default. */
 struct lb_tls {
     char *ca;          /* file of certificates that are trusted instead of the system's */
     char *pin;         /* "sha256//…": the key that the other end has to have */
     char *certificate; /* ours, PEM … */
-    char *key;         /* … and its key */
+    char *key;         /* … and its key: a secret, named as for lb_secret_read */
 };
 
 struct lb_transfers;
@@ -29,10 +29,12 @@ int lb_transfers_new(sd_event *event, const char *proxy, struct lb_transfers **r
 struct lb_transfers *lb_transfers_free(struct lb_transfers *t);
 
 /* A handle with the settings above, for one URL. `protocols` as CURLOPT_PROTOCOLS_STR has it, such as "https" or
- * "smtp,smtps". What the caller sets besides must not undo them. NULL: out of memory, or curl cannot do it. */
-CURL *lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls);
+ * "smtp,smtps". What the caller sets besides must not undo them. -ENOMEM, also where curl cannot do it; -EACCES: our key
+ * cannot be read, *ret_error (owned) says why. */
+int lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls,
+                       CURL **ret, char **ret_error);
 
-/* Has the handle send these bytes as a mail or a file. They stay the caller's, and until the end. -ENOMEM. */
+/* Has the handle send a copy of these bytes as a mail. -ENOMEM. */
 int lb_transfer_upload(CURL *easy, const char *bytes);
 
 /* For a handle that is not started after all; NULL is fine. */
@@ -43,7 +45,7 @@ struct lb_transfer_result {
     bool final;        /* not sent, and this letter never will be: HTTP 400, 413, 422 …; SMTP 5xx but 53x */
     long status;       /* HTTP's or SMTP's; 0: it did not come to that */
     long retry_after;  /* seconds that the other end wants to be left alone; 0: it did not say */
-    const char *problem; /* not sent: why, for a person; borrowed, never NULL then */
+    const char *problem; /* not sent: why, for a person, safe to show; borrowed, never NULL then */
     const char *body;    /* of the answer, with a NUL behind it; borrowed */
     size_t size;
 };
@@ -51,10 +53,15 @@ struct lb_transfer_result {
 /* Comes once, from the event loop; the transfer is gone then. */
 typedef void lb_transfer_done(void *userdata, const struct lb_transfer_result *result);
 
-/* Begins. Takes the handle and the lists of headers or recipients (may be NULL; curl_slist_free_all'ed at the end), also
- * on failure. The bytes that the handle sends are the caller's, and stay until the end. -ENOMEM, -EIO. */
+/* What curl does, and what the other end answers, in lines; never what we send, in which there are secrets. */
+typedef void lb_transfer_step(void *userdata, const char *text);
+
+/* Begins; `step` may be NULL. With recipients it is a mail, which goes in a thread of its own (aside.h). Takes the handle
+ * and the lists of headers or recipients (may be NULL; curl_slist_free_all'ed at the end), also on failure. The bytes that
+ * a handle for HTTPS sends are the caller's, and stay until the end. -ENOMEM, -EIO, -EAGAIN. */
 int lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_slist *headers, struct curl_slist *recipients,
-                      int64_t timeout_usec, lb_transfer_done *done, void *userdata, struct lb_transfer **ret);
+                      int64_t timeout_usec, lb_transfer_done *done, lb_transfer_step *step, void *userdata,
+                      struct lb_transfer **ret);
 
 /* Gives up; done does not come any more. NULL is fine; returns NULL. */
 struct lb_transfer *lb_transfer_free(struct lb_transfer *transfer);

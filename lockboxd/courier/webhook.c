@@ -234,8 +234,9 @@ static int open_webhook(const struct lb_courier_config *config, const struct lb_
     int r = w ? add_headers(w, l, &headers, ret_error) : say(ret_error, -ENOENT, "it is not configured any more");
 
     (void)ret_recipients;
-    if (r == 0 && (!(e = lb_transfer_handle(transfers, w->url, "https", &w->tls)) ||
-                   curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(l->body)) != CURLE_OK ||
+    if (r == 0)
+        r = lb_transfer_handle(transfers, w->url, "https", &w->tls, &e, ret_error);
+    if (r == 0 && (curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(l->body)) != CURLE_OK ||
                    curl_easy_setopt(e, CURLOPT_POSTFIELDS, l->body) != CURLE_OK))
         r = -ENOMEM;
     if (r < 0) {
@@ -248,4 +249,4 @@ static int open_webhook(const struct lb_courier_config *config, const struct lb_
     return 0;
 }
 
-const struct lb_channel lb_channel_webhook = { "webhook", compose, open_webhook };
+const struct lb_channel lb_channel_webhook = { .name = "webhook", .compose = compose, .open = open_webhook };

@@ -250,7 +250,8 @@ int verb_courier_retry(struct lb_ctl *ctl)
     if (ctl->options[LB_OPTION_JSON])
         lb_ctl_print_json(ctl, reply);
     else
-        fprintf(ctl->out.out, "%" PRId64 " to be sent again\n", lb_ctl_int(reply, "count"));
+        fprintf(ctl->out.out, "%" PRId64 " to be sent again%s\n", lb_ctl_int(reply, "count"),
+                ctl->args[0] ? "" : "; what waits to be tried again is tried now");
     return LB_EXIT_DONE;
 }
 

@@ -26,7 +26,7 @@ PROXY = 8480  # takes anything, and would pass it on
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 
 # Each request is a line: path, headers, body, when. What is answered: "204", "500", "429 2" (Retry-After), "302", "hang"
-# until the mood is another one, "endless" (a body that does not end), "slow" (headers a byte at a time).
+# until the mood is another one, "endless" (a body that does not end).
 PROGRAM = r'''
 import http.server, json, sys, threading, time
 lock, log = threading.Lock(), open(sys.argv[1], "ab", buffering=0)

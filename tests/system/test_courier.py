@@ -3,12 +3,14 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 
 import pytest
 from appliance import wait_for
-from courier import (CONFIG, EXPIRED, GOOD, RECEIVER, SECRET, SELF_SIGNED, UNIT, WRONG_HOST, Courier, kind, signature)
+from courier import (CONFIG, EXPIRED, GOOD, OUTBOX, RECEIVER, SECRET, SELF_SIGNED, UNIT, WRONG_HOST, Courier, kind,
+                     signature)
 from lockbox import STATE, UNITS
 from people import Engineer, Person, show
 
@@ -317,6 +319,17 @@ def test_given_up_and_sent_after_all(box, courier):
     assert line["headers"]["webhook-id"] == dead[0]["id"]
 
 
+def test_retry(box, courier):
+    """Who has mended what was wrong need not wait until it is tried again."""
+    courier.configure(courier.hook(extra="Events=requested"))
+    courier.mood("429 3600")
+    Engineer(box).request()
+    wait_for(lambda: courier.target("siem").get("state") == "failing", what="the failure")
+    courier.mood("204")
+    box.ctl("courier", "retry")
+    courier.wait_received(lambda line: line["mood"] == ["204"])
+
+
 def test_who_may_look(box, courier):
     """Approvers and auditors see how it is, nobody else; a test is root's."""
     courier.configure(courier.hook())
@@ -441,7 +454,64 @@ def test_exposure(every_box):
     status = dict(line.split(":\t", 1) for line in every_box.read(f"/proc/{pid}/status").splitlines() if ":\t" in line)
     assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    assert re.search(r"^Max core file size +0 +0 ", every_box.read(f"/proc/{pid}/limits"), re.MULTILINE)
     inside = ["nsenter", "-t", pid, "-m", "setpriv", "--reuid=lockbox-courier", "--regid=lockbox-courier", "--init-groups"]
     assert every_box.run(*inside, "cat", f"{STATE}/lockbox.db", check=False).returncode != 0
     assert every_box.run(*inside, "touch", "/etc/lockbox/x", check=False).returncode != 0
     courier.stop()
+
+
+CHECKPOINT = "import sqlite3; sqlite3.connect('%s/outbox.db').execute('PRAGMA wal_checkpoint(TRUNCATE)')" % OUTBOX
+CHANGE = "import sqlite3; sqlite3.connect('%s/outbox.db').execute('CREATE TABLE x (y)')" % OUTBOX
+SPOIL = (f"n=$(stat -c %s {OUTBOX}/outbox.db);"
+         f" head -c $((n - 4096)) /dev/urandom | dd of={OUTBOX}/outbox.db bs=4096 seek=1 conv=notrunc")
+
+
+@pytest.mark.parametrize("meanwhile", ["running", "stopped"])
+def test_a_damaged_outbox(box, courier, meanwhile):
+    """Whatever of it is damaged: it is put aside, and what happens from then on is told."""
+    courier.configure(courier.hook())
+    courier.mood("503")
+    request = Engineer(box).request()
+    courier.wait_received()
+    if meanwhile == "stopped":
+        box.systemctl("stop", UNIT)
+    box.run("python3", "-c", CHECKPOINT)
+    box.run(SPOIL)
+    if meanwhile == "stopped":
+        box.systemctl("start", UNIT)
+    else:
+        box.run("python3", "-c", CHANGE)  # what it remembers of the file is no good any more
+        Person(box).ctl("ask", request, "why?")
+    wait_for(lambda: box.exists(f"{OUTBOX}/outbox.db.damaged"), what="the file to be put aside")
+    courier.mood("204")
+    courier.wait_caught_up()
+    Person(box).deny(request)
+    courier.wait_received(lambda line: kind(line) == "denied")
+
+
+def test_a_full_disk(box, courier):
+    """What happens is told once there is room; what has been sent is not sent again because that could not be written
+    down, and the journal is not filled instead."""
+    box.run(f"mkdir -p {OUTBOX}; mount -t tmpfs -o size=1m tmpfs {OUTBOX}")
+    try:
+        began = box.run("date", "+%s").stdout.strip()
+        courier.configure(courier.hook(extra="Events=requested denied"))
+        courier.mood("hang")
+        request = Engineer(box).request()
+        courier.wait_received()
+        fill = f"head -c 2m /dev/zero >{OUTBOX}/fill 2>&1; true"
+        box.run(fill)
+        courier.mood("204")
+        Person(box).deny(request)
+        wait_for(lambda: "No space" in courier.status().get("problem", ""), what="the courier to say so")
+        log = f"journalctl -o cat --no-pager -u {UNIT} --since=@{began}"
+        wait_for(lambda: "written down" in box.run(log).stdout, what="what was sent")
+        time.sleep(3)  # it is tried every second
+        assert box.run(log).stdout.count("written down") == 1
+        box.run(f"rm {OUTBOX}/fill")
+        courier.wait_received(lambda line: kind(line) == "denied")
+        assert [kind(line) for line in courier.received()] == ["requested", "denied"]
+    finally:
+        courier.stop()
+        box.run("umount", OUTBOX)

@@ -172,6 +172,16 @@ def test_s3(any_store):
     assert all(path.startswith("/evidence/prefix/a+b=c/") for path in store.objects)
 
 
+def test_retry(store):
+    """Who has mended the store need not wait until it is tried again."""
+    store.refuse = lambda m: (503, "", {"Retry-After": "3600"})
+    https(store.box)
+    wait_failing(store.box, "HTTP 503", "export")
+    store.refuse = lambda m: None
+    assert "0 to be sent again; what waits" in store.box.ctl("courier", "retry").stdout
+    await_all(store, 1)
+
+
 def test_the_same_name_has_the_same_bytes_at_each_try(store):
     """A store that fails, or hangs up when it has it, and a courier that is killed meanwhile: what is tried again is
     what was tried first, although more has happened since; a store with object lock never sees two versions."""

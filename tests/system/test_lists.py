@@ -109,7 +109,7 @@ def test_times_are_edges(box, four):
     (("--until", "2024-02-31"), "a time is 2024-05-03 18:00"),
     (("--since", ""), "a time is"),
     (("--ticket", "T" * 65), "say it shorter"),
-    (("--what", "x"), "lockboxctl --help"),
+    (("--what", "x"), "lockboxctl list --help"),
     (("7F3K-9QXM",), "what is 7F3K-9QXM?"),
     (("--account", "\udcff"), "not valid UTF-8"),
 ])

@@ -149,6 +149,17 @@ def test_a_request_and_its_end(every_office):
         assert "bob denied" in text_of(end) and "not today" in text_of(end)
 
 
+def test_a_new_address(office):
+    """What lockboxd has read again the courier has, too."""
+    office.open()
+    office.box.write("/etc/lockbox/approvers.conf", APPROVERS.replace(CAROL, "carol@elsewhere.example"))
+    office.box.systemctl("reload", "lockboxd.service")
+    office.ask()
+    office.server.wait("carol@elsewhere.example")
+    office.server.wait(BOB)
+    assert office.server.mails(CAROL) == []
+
+
 def test_the_receipt(office):
     """What the end of an access found, and who let it in."""
     office.open(f"To={GROUP}", port=SMTPS)

@@ -5,6 +5,8 @@ between can withhold one but not make one."""
 import contextlib
 import json
 import re
+import threading
+import time
 
 import faults
 import pytest
@@ -352,6 +354,36 @@ def test_a_service_that_is_away_holds_nobody_up(double):
     wait_for(lambda: status(box)["waiting"] == 0, what="the question to be over")
 
 
+def test_many_wait(double):
+    """More questions than connections: those that are being waited on do not hold up a new one."""
+    box = double.box
+    box.policy(BOARD.replace("board\n", "@board\n") + "[Request]\nMaxPending=200\n")
+    over = threading.Event()
+    double.answer = lambda m: 202 if m.method == "POST" else over.wait(60) and 204
+    configure(box)
+    try:
+        for i in range(70):
+            box.ctl("request", "--ticket", f"CASE-{i}", "--reason", "many", user="eng")
+        wait_for(lambda: len([m for m in double.messages if m.method == "GET"]) >= 50, timeout=60, what="the polls")
+        began = time.monotonic()
+        double.wait(is_about(ask(box, "CASE-70", "eng2")), timeout=60)
+        assert time.monotonic() - began < 10  # a poll lasts 30 s
+    finally:
+        over.set()
+
+
+def test_retry(double):
+    """Who has mended the service need not wait until it is asked again."""
+    box = double.box
+    double.answer = lambda m: (503, "", {"Retry-After": "3600"})
+    configure(box)
+    request = ask(box)
+    wait_failing(box, "HTTP 503")
+    double.answer = good(box)
+    box.ctl("courier", "retry")
+    wait_for(lambda: show(box, request)["state"] == "active", timeout=20, what="the approval")
+
+
 def test_packets_that_vanish_hold_nobody_up(remote):
     """Row 27: dropped on their way."""
     box = remote
@@ -386,11 +418,14 @@ def test_the_wrong_end_is_told_nothing(double, door, words):
 
 
 def test_client_certificate(double):
-    """nginx wants one."""
+    """nginx wants one; its key is a secret like others."""
     box = double.box
     double.answer = good(box)
     configure(box, "client", f"Certificate={DIRECTORY}/client.pem\nKey={DIRECTORY}/client.key\n")
+    box.run("chmod", "0604", f"{DIRECTORY}/client.key")
     request = ask(box)
+    wait_failing(box, "others can read this secret")
+    box.run("chmod", "0600", f"{DIRECTORY}/client.key")
     wait_for(lambda: show(box, request)["state"] == "active", what="the approval")
 
 

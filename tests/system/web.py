@@ -100,7 +100,7 @@ class Front:
         path = f"{DIRECTORY}/self-signed"
         openssl("req", "-x509", *new, "-days", "2", "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}",
                 "-keyout", f"{path}.key", "-out", f"{path}.pem")
-        self.box.run(f"chmod 0644 {DIRECTORY}/client.key")  # the courier's, which is another user
+        self.box.run(f"chown lockbox-courier {DIRECTORY}/client.key")  # 0600 already
 
 
 def in_network(box, make):

@@ -159,20 +159,20 @@ static void test_mistakes(void **state)
     assert_mistake("[Mail]\nServer=smtp://m\nFrom=a@b\nTo=bob\n", "@:4: To=: bob is no mail address");
     assert_mistake("[Remote]\nURL=https://p/\n",
                    "@:1: [Remote] needs Approver=: the name that its signatures have in allowed_signers");
-    assert_mistake("[Remote]\nURL=https://p/?x=1\nApprover=p\n", "@:2: URL=https://p/?x=1: expected https://HOST/PATH, without "
+    assert_mistake("[Remote]\nURL=https://p/?x=1\nApprover=p\n", "@:2: URL=: expected https://HOST/PATH, without "
                    "? or #");
-    assert_mistake("[Export]\nURL=https://b/#x\n", "@:2: URL=https://b/#x: expected https://HOST/PATH/ or s3://BUCKET/PREFIX/, "
+    assert_mistake("[Export]\nURL=https://b/#x\n", "@:2: URL=: expected https://HOST/PATH/ or s3://BUCKET/PREFIX/, "
                    "without ? or #");
     assert_mistake("[Export]\nURL=s3://b/\n", "@:1: URL=s3://b/ needs Region=, AccessKey= and SecretKey=");
     assert_mistake("[Export]\nURL=https://b/\nRegion=x\n",
                    "@:1: Endpoint=, Region=, AccessKey= and SecretKey= are for s3:// alone");
-    assert_mistake("[Export]\nURL=s3:/b\n", "@:2: URL=s3:/b: expected https://HOST/PATH/ or s3://BUCKET/PREFIX/, without "
+    assert_mistake("[Export]\nURL=s3:/b\n", "@:2: URL=: expected https://HOST/PATH/ or s3://BUCKET/PREFIX/, without "
                    "user or password");
     assert_mistake("[Export]\nURL=https://b/\nPacks=maybe\n", "@:3: Packs=maybe: expected yes or no");
     assert_mistake("[Courier]\nGiveUp=0\n", "@:2: GiveUp=0: expected more than nothing");
 }
 
-/* Nothing but TLS, no secret in a place that everybody reads. */
+/* Nothing but TLS, no secret in a place that everybody reads, and none repeated that was written there. */
 static void test_urls(void **state)
 {
     static const char *const wrong[] = { "http://x/", "ftp://x/", "https://", "x", "https://u:p@x/", "https://u@x/",
@@ -181,12 +181,12 @@ static void test_urls(void **state)
 
     (void)state;
     for (size_t i = 0; i < LB_ELEMENTS(wrong); i++) {
-        LB_FREE char *text = NULL, *wanted = NULL;
+        LB_FREE char *text = NULL;
 
         assert_true(asprintf(&text, "[Webhook x]\nURL=%s\n", wrong[i]) > 0);
-        assert_true(asprintf(&wanted, "@:2: URL=%s: expected https://HOST/…, without user or password", wrong[i]) > 0);
-        assert_mistake(text, wanted);
+        assert_mistake(text, "@:2: URL=: expected https://HOST/…, without user or password");
     }
+    assert_mistake("[Courier]\nProxy=http://u:hush@x/\n", "@:2: Proxy=: expected http://HOST:PORT, without user or password");
     assert_mistake("[Webhook x]\nURL=https://x/\nSecret=whsec_abcd\n", "@:3: Secret=: the secret itself does not belong here, "
                    "but into a file that others cannot read");
     assert_mistake("[Webhook x]\nURL=https://x/\nToken=a/b\n", "@:3: Token=: expected the absolute path of a file with the "
@@ -278,7 +278,7 @@ static void test_secrets(void **state)
     assert_int_equal(lb_secret_read("credential", &secret, &error), 0);
     assert_string_equal(secret, "hush");
     assert_int_equal(lb_secret_read("absent", &secret, &error), -ENOENT);
-    assert_non_null(strstr(error, "No such file"));
+    assert_string_equal(error, "the systemd credential that is named for it: No such file or directory");
     unsetenv("CREDENTIALS_DIRECTORY");
 }
 

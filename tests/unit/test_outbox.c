@@ -150,6 +150,17 @@ static void test_a_page_twice(void **state)
     assert_int_equal(t.n, 1);
 }
 
+/* A webhook may be called "remote", as the approval service's target is: two letters of one event with one id. */
+static void test_the_same_id_by_two_channels(void **state)
+{
+    struct lb_step steps[] = { letter("R-1.7.remote@host", "remote", "R-1", 4), letter("R-1.7.remote@host", "remote", "R-1", 4) };
+
+    (void)state;
+    steps[0].letter.channel = (char *)"webhook";
+    take(7, steps, 2);
+    assert_due("remote", 0, "R-1.7.remote@host ");
+}
+
 static void test_sent_is_gone(void **state)
 {
     struct lb_step steps[] = { letter("a", "bob", "R-1", 1), letter("b", "bob", "R-1", 3) };
@@ -291,6 +302,29 @@ static void test_given_up(void **state)
     assert_int_equal(lb_outbox_expire(outbox, 900), 1); /* a's time was without an end */
 }
 
+/* However they are given up, only the newest of them are kept: not also those of a webhook that is refused for good. */
+static void test_not_kept_for_ever(void **state)
+{
+    char dead[32 * 1024] = "", id[16];
+    struct lb_step step = letter(id, "bob", NULL, 1);
+    struct lb_mark mark = { .kind = LB_MARK_DEAD, .error = "400" };
+
+    (void)state;
+    for (int i = 1; i <= 1010; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        take(i, &step, 1);
+        mark.row = i;
+        assert_int_equal(lb_outbox_mark(outbox, &mark, 1), 0);
+    }
+    assert_int_equal(lb_outbox_expire(outbox, 1), 0);
+    assert_int_equal(lb_outbox_told(outbox, "mail", "bob", 1010), 0);
+    assert_int_equal(lb_outbox_expire(outbox, 1), 0);
+    assert_int_equal(lb_outbox_dead(outbox, INT64_MAX, on_dead, dead), 0);
+    assert_int_equal(strncmp(dead, "1010 1009 ", 10), 0);
+    assert_non_null(strstr(dead, " 12 11 "));
+    assert_null(strstr(dead, " 10 "));
+}
+
 /* A clock that was set back does not hold what was to be tried again in a minute. */
 static void test_a_clock_set_back(void **state)
 {
@@ -328,19 +362,50 @@ static void test_damage(void **state)
     assert_null(o);
 }
 
+/* Also where it is damaged somewhere in the midst, among what waits. */
+static void test_damage_within(void **state)
+{
+    LB_FREE char *path = NULL;
+    char id[16], body[2048];
+    struct lb_step step = letter(id, "bob", NULL, 1);
+    struct stat st;
+    FILE *f;
+
+    (void)state;
+    memset(body, 'x', sizeof(body) - 1);
+    body[sizeof(body) - 1] = '\0';
+    step.letter.body = body;
+    for (int i = 0; i < 100; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        take(i, &step, 1);
+    }
+    outbox = lb_outbox_close(outbox);
+    assert_true(asprintf(&path, "%s/outbox.db", directory) > 0);
+    assert_int_equal(stat(path, &st), 0);
+    f = fopen(path, "r+e");
+    assert_int_equal(fseek(f, st.st_size / 2 / 4096 * 4096, SEEK_SET), 0);
+    for (int i = 0; i < 4096; i++)
+        fputc(0xff, f);
+    fclose(f);
+    assert_int_equal(lb_outbox_open(directory, &outbox), -EUCLEAN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_position_and_letters_are_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_page_twice, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_same_id_by_two_channels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sent_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_order_within_a_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failure_of_the_target, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_withdrawal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_withdrawal_from_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_given_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_not_kept_for_ever, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_clock_set_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damage_within, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,30 @@ static void a_pack_is_made_behind_its_batch_and_sent_behind_it(void **state)
     assert_next(f, "7F3K-9QXM.tar");
 }
 
+/* What cannot be made, or is not taken by the store, does not stand in the way of all others for ever. */
+static void packs_take_turns(void **state)
+{
+    static const char *const names[] = { "2222-2222", "3333-3333", "2222-2222" };
+    struct fixture *f = *state;
+
+    add_all(f, 1, 2);
+    assert_int_equal(lb_spool_want_pack(f->spool, "3333-3333"), 0);
+    assert_int_equal(lb_spool_want_pack(f->spool, "2222-2222"), 0);
+    assert_int_equal(lb_spool_commit(f->spool), 0);
+    assert_int_equal(lb_spool_done(f->spool, "000000000001-000000000002.jsonl"), 0);
+    for (size_t i = 0; i < LB_ELEMENTS(names); i++) {
+        LB_FREE char *request = NULL, *path = NULL;
+
+        assert_int_equal(lb_spool_next_pack(f->spool, &request, &path), 1);
+        assert_string_equal(request, names[i]);
+    }
+    put(f, "2222-2222.tar", "x");
+    put(f, "3333-3333.tar", "x");
+    assert_next(f, "2222-2222.tar");
+    assert_next(f, "3333-3333.tar");
+    assert_next(f, "2222-2222.tar");
+}
+
 static void a_strange_position_is_not_overlooked(void **state)
 {
     static const char *const texts[] = { "", "x", "3\n", "-1 aa\n", "3 aaaa\n", "0 aa\n" };
@@ -288,7 +312,8 @@ int main(void)
         T(a_batch_has_its_events_a_line_each), T(the_next_batch_goes_on_where_the_last_one_ended),
         T(a_log_that_was_written_anew_is_not_sent), T(an_event_that_is_missing_ends_the_batch),
         T(a_crash_between_file_and_position_leaves_one_batch), T(a_batch_is_bounded),
-        T(a_pack_is_made_behind_its_batch_and_sent_behind_it), T(a_strange_position_is_not_overlooked),
+        T(a_pack_is_made_behind_its_batch_and_sent_behind_it), T(packs_take_turns),
+        T(a_strange_position_is_not_overlooked),
         cmocka_unit_test(urls_of_objects), cmocka_unit_test(what_a_store_says_in_a_word),
     };
 
