@@ -152,8 +152,8 @@ static void say_closed(struct lb_answer *a, const struct lb_request *r)
     const struct lb_approval *d = last_decision(r);
 
     if (r->state == LB_STATE_DENIED && d)
-        lb_answer_say(a, LB_ANSWER_DENIED, "Request %s was denied by %s%s%s. Log in again to make a new request.", r->id,
-                      d->approver, d->note ? ": " : "", d->note ? d->note : "");
+        lb_answer_say(a, LB_ANSWER_DENIED, "Request %s was denied by %s%s%s. Log in again to make a new request.",
+                      r->id, d->approver, d->note ? ": " : "", d->note ? d->note : "");
     else
         lb_answer_say(a, LB_ANSWER_DENIED, "Request %s is over (%s). Log in again to make a new request.", r->id,
                       lb_state_names[r->state]);

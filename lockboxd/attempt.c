@@ -164,7 +164,7 @@ int lb_attempt_of(struct lb_attempt *a, struct lb_gate *g, const struct lb_peer 
     return copy_identity(r, &a->identity);
 }
 
-/* --- refusing -------------------------------------------------------------------------------------------------------- */
+/* --- refusing ----------------------------------------------------------------------------------------------------- */
 
 /* A refusal is recorded (when the disk allows) and said. */
 int lb_attempt_refuse(const struct lb_attempt *a, struct lb_answer *ret, const char *format, ...)
@@ -206,7 +206,7 @@ bool lb_attempt_forbidden(const struct lb_attempt *a, struct lb_answer *ret)
     return false;
 }
 
-/* --- finding --------------------------------------------------------------------------------------------------------- */
+/* --- finding ------------------------------------------------------------------------------------------------------ */
 
 bool lb_attempt_is_for(const struct lb_attempt *a, const struct lb_request *r)
 {

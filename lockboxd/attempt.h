@@ -22,7 +22,8 @@ struct lb_attempt {
 
 /* Learns all there is to know. -ENOENT: no such account; -EINVAL: a key that cannot be understood; -EIO and the like:
  * the daemon cannot say. To be cleared in any case. */
-int lb_attempt_fill(struct lb_attempt *a, struct lb_gate *gate, const struct lb_peer *peer, const struct lb_login *login);
+int lb_attempt_fill(struct lb_attempt *a, struct lb_gate *gate, const struct lb_peer *peer,
+                    const struct lb_login *login);
 
 /* The same of an access that there is, as the rules see it now; `login` is filled in and borrows from the request. */
 int lb_attempt_of(struct lb_attempt *a, struct lb_gate *gate, const struct lb_peer *peer, const struct lb_request *r,
@@ -37,7 +38,8 @@ static inline bool lb_attempt_is_sshd(const struct lb_attempt *a)
     return lb_streq(a->login->service, "sshd");
 }
 
-/* Started by cron or at, long after somebody asked for it: nobody is there to talk to, and nobody's identity is proven. */
+/* Started by cron or at, long after somebody asked for it: nobody is there to talk to, and nobody's identity is
+ * proven. */
 bool lb_attempt_is_job(const struct lb_attempt *a);
 
 /* A refusal is recorded (when the disk allows) and said. Returns 0. */

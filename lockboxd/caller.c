@@ -52,7 +52,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------------------------------ */
 
 static void watch(struct lb_caller *c)
 {
@@ -140,7 +140,7 @@ bool lb_caller_takes(const struct lb_caller *c)
     return !c->out && !c->dead;
 }
 
-/* --- receiving ------------------------------------------------------------------------------------------------------- */
+/* --- receiving ---------------------------------------------------------------------------------------------------- */
 
 static void run_calls(struct lb_caller *c)
 {
@@ -199,7 +199,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
     return 0;
 }
 
-/* --- from begin to end ----------------------------------------------------------------------------------------------- */
+/* --- from begin to end -------------------------------------------------------------------------------------------- */
 
 int lb_caller_start(struct lb_caller *c, sd_event *event, int fd, int64_t idle, const struct lb_caller_owner *owner)
 {

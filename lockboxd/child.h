@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A program that does one thing for us, in a process of its own beside the loop. It is given an environment with next to
- * nothing in it, no descriptor but those that are named, and a time.
+ * A program that does one thing for us, in a process of its own beside the loop. It is given an environment with next
+ * to nothing in it, no descriptor but those that are named, and a time.
  */
 #pragma once
 

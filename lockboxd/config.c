@@ -32,7 +32,7 @@ void lb_config_clear(struct lb_config *c)
     *c = (struct lb_config){ 0 };
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------- */
 
 /* Each sets the member and returns NULL, or says what was meant. */
 static const char *set_name(void *member, const char *value)

@@ -54,8 +54,9 @@ static void refuse_text(struct lb_outcome *o, const struct lb_request *r, int er
     else if (error == -ENODATA && !lb_state_is_waiting(r->state))
         lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE, "the request is %s", lb_state_names[r->state]);
     else if (error == -ENODATA || error == -EINVAL)
-        lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE, "this request cannot be signed (it was made by an earlier version, or a name "
-                                           "in it is no line of text): let the engineer ask again");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE,
+                          "this request cannot be signed (it was made by an earlier version, or a name "
+                          "in it is no line of text): let the engineer ask again");
     else
         lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", strerror(-error));
 }
@@ -139,9 +140,10 @@ static struct lb_live *match(struct lb_consent *c, struct lb_person *ret_person,
     }
     if (strcmp(made, c->text) != 0) {
         different = difference(c, live->request, made);
-        lb_outcome_refuse(o, LB_REFUSAL_INVALID, "this is not the statement of the request as it stands%s%s; make it anew with "
-                                      "lockboxctl statement %s", different ? ", look at: " : "",
-               different ? different : "", live->request->id);
+        lb_outcome_refuse(o, LB_REFUSAL_INVALID,
+                          "this is not the statement of the request as it stands%s%s; make it anew with "
+                          "lockboxctl statement %s",
+                          different ? ", look at: " : "", different ? different : "", live->request->id);
         return NULL;
     }
     error = lb_rights_signer(c->gate, c->choice.approver, ret_person);
@@ -209,13 +211,14 @@ static bool is_used(const struct lb_consent *c, const struct lb_request *r, cons
     if (error < 0)
         lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", strerror(-error));
     else if (h.used)
-        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "this key has decided about it already, in another name; another "
-                                            "approver is needed, who has a key of his own");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED,
+                          "this key has decided about it already, in another name; another "
+                          "approver is needed, who has a key of his own");
     return o->refusal;
 }
 
-/* A begin that was signed is one, also for who hands the text in later: of that time there is what is left of it, and not
- * as much from then on. Where the clock starts with the first login, a begin is only the earliest one. */
+/* A begin that was signed is one, also for who hands the text in later: of that time there is what is left of it, and
+ * not as much from then on. Where the clock starts with the first login, a begin is only the earliest one. */
 static int64_t left_of(const struct lb_statement *s, const struct lb_request *r)
 {
     int64_t late = lb_clock_now().wall - s->from;
@@ -237,7 +240,8 @@ static void decide(struct lb_consent *c, const char *signer, struct lb_outcome *
     decision.duration = left_of(&c->choice, live->request);
     *ret_state = lb_state_names[live->request->state];
     if (is_engineers(live->request, signer))
-        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "nobody decides about his own request, and this is the engineer's key");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED,
+                          "nobody decides about his own request, and this is the engineer's key");
     else if (!c->choice.approve)
         lb_decide_deny(live, &person, &decision, o);
     else if (decision.duration <= 0)
@@ -288,8 +292,10 @@ void lb_consent_submit(struct lb_gate *g, const struct lb_peer *peer, const char
     }
     if (r < 0)
         lb_outcome_refuse(o, r == -EINVAL ? LB_REFUSAL_INVALID : LB_REFUSAL_UNAVAILABLE, "%s",
-               r == -EINVAL ? "this is no statement as lockboxctl statement prints it, byte for byte: its lines end "
-                              "with a newline (LF) alone, not with CR LF, and nothing stands before the first" : strerror(-r));
+                          r == -EINVAL
+                              ? "this is no statement as lockboxctl statement prints it, byte for byte: its lines end "
+                                "with a newline (LF) alone, not with CR LF, and nothing stands before the first"
+                              : strerror(-r));
     else if (match(c, &person, o) && verify(c, o) == 0)
         *ret = LB_TAKE(c);
     lb_consent_free(c);

@@ -41,7 +41,8 @@ static int copy_hash(void *userdata, int64_t seq, const char *hash, const char *
     return 1;
 }
 
-/* NULL: it is one of this log; else why not, owned. Somebody may just have found out that the log is not what it was. */
+/* NULL: it is one of this log; else why not, owned. Somebody may just have found out that the log is not what it
+ * was. */
 static char *refuse(const struct lb_gate *g, const struct lb_checkpoint *c)
 {
     char hash[LB_HASH_MAX] = "", *why = NULL;
@@ -83,7 +84,8 @@ static int is_same(void *userdata, int64_t seq, const char *hash, const char *js
     return 0;
 }
 
-/* Handed in once more, it is in the log already: mostly as the newest of its kind. What was so long ago may be twice. */
+/* Handed in once more, it is in the log already: mostly as the newest of its kind. What was so long ago may be
+ * twice. */
 static int64_t find(const struct lb_countersign *c, const char *key)
 {
     struct search s = { c, key, 0 };
@@ -128,7 +130,8 @@ static void on_verified(void *userdata, const char *key, const char *problem)
 
 static int verify(struct lb_countersign *c)
 {
-    const struct lb_signer_call call = { c->gate->signers_path, LB_CHECKPOINT_NAMESPACE, c->name, c->text, c->signature };
+    const struct lb_signer_call call = { c->gate->signers_path, LB_CHECKPOINT_NAMESPACE, c->name, c->text,
+                                         c->signature };
     LB_FREE char *error = NULL;
     int r = lb_signer_new(c->gate->event, &call, on_verified, c, &c->signer, &error);
 

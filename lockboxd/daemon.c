@@ -33,8 +33,8 @@ static void daemon_clear(struct daemon *d)
     lb_config_clear(&d->config);
 }
 
-/* The settings anew: limits and Unaccounted= at once, the host's name and the directory at the next start. What is no good
- * changes nothing. */
+/* The settings anew: limits and Unaccounted= at once, the host's name and the directory at the next start. What is no
+ * good changes nothing. */
 static void reload_config(struct daemon *d)
 {
     struct lb_config config = { 0 };
@@ -98,7 +98,7 @@ static int make_gate(struct daemon *d)
     return o->no_systemd ? 0 : lb_systemd_new(d->event, g->state_directory, g->runtime_directory, &g->systemd);
 }
 
-/* --- sockets --------------------------------------------------------------------------------------------------------- */
+/* --- sockets ------------------------------------------------------------------------------------------------------ */
 
 static const struct { const char *name, *file; int door; mode_t mode; } doors[] = {
     { "login", "login.socket", LB_DOOR_LOGIN, 0600 },
@@ -143,7 +143,7 @@ static int open_sockets(struct daemon *d)
     return r;
 }
 
-/* --- from begin to end ----------------------------------------------------------------------------------------------- */
+/* --- from begin to end -------------------------------------------------------------------------------------------- */
 
 /* Settings that are no good keep the gate closed; what has to end still ends. */
 static int load_config(struct daemon *d, char **ret_error)

@@ -57,8 +57,10 @@ bool lb_decide_may(struct lb_live *live, const struct lb_person *p, bool approve
     if (reason)
         lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "%s", reason);
     else if (*stage && approve && !p->by_signature && lb_rights_must_sign(live->gate, live->request))
-        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "only a signed approval counts for this request: lockboxctl approve %s "
-                                            "--sign KEY", live->request->id);
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED,
+                          "only a signed approval counts for this request: lockboxctl approve %s "
+                          "--sign KEY",
+                          live->request->id);
     else
         return true;
     return false;
@@ -92,7 +94,8 @@ static void set_duration(struct lb_event *e, const struct lb_request *r, int64_t
     if (wanted <= r->duration)
         return;
     e->asked = wanted;
-    if (asprintf(&e->clamp, "shortened to the %s that were asked for", lb_span_format(r->duration, span, sizeof(span))) < 0)
+    if (asprintf(&e->clamp, "shortened to the %s that were asked for",
+                 lb_span_format(r->duration, span, sizeof(span))) < 0)
         e->clamp = NULL;
 }
 
@@ -227,8 +230,9 @@ static bool set_hold(struct lb_event *e, const struct lb_request *r, const struc
     char span[LB_SPAN_MAX];
 
     if (room <= 0) {
-        lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE, "its time has stood still for as long as its rule allows; pause it without "
-                                           "--hold");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE,
+                          "its time has stood still for as long as its rule allows; pause it without "
+                          "--hold");
         return false;
     }
     e->hold = true;
@@ -271,8 +275,9 @@ void lb_decide_resume(struct lb_live *live, const struct lb_person *p, const str
     if (!lb_decide_may(live, p, false, o))
         return;
     if (lb_request_is_at_end(r)) {
-        lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE, "its time is over; it goes on when the engineer asks for more, by a new "
-                                           "login, and that is approved");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_POSSIBLE,
+                          "its time is over; it goes on when the engineer asks for more, by a new "
+                          "login, and that is approved");
         return;
     }
     e = decision_event(LB_EVENT_RESUMED, live, p, d);
@@ -286,7 +291,8 @@ void lb_decide_done(struct lb_live *live, const struct lb_person *p, const struc
 
     (void)d;
     if (!p->root && !lb_rights_own(p, live->request)) {
-        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "only its engineer hands an access back; to stop it, use revoke");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED,
+                          "only its engineer hands an access back; to stop it, use revoke");
         return;
     }
     e.by = strdup(p->root ? p->account : live->request->engineer);
@@ -300,7 +306,8 @@ void lb_decide_withdraw(struct lb_live *live, const struct lb_person *p, const s
 
     (void)d;
     if (!lb_rights_own(p, live->request)) {
-        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "only its engineer takes a request back; to refuse it, use deny");
+        lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED,
+                          "only its engineer takes a request back; to refuse it, use deny");
         return;
     }
     e.by = strdup(live->request->engineer);

@@ -119,8 +119,8 @@ static void effect_arm(struct lb_live *live)
     if (!live->gate->systemd || r->not_after.wall == LB_NEVER)
         return;
     error = lb_systemd_arm(live->gate->systemd, r->id, r->turn, r->uid,
-                           lb_deadline_left(&r->not_after, &now) + LB_PID1_SLACK, r->not_after.wall + LB_PID1_SLACK, on_armed,
-                           live, &live->arming);
+                           lb_deadline_left(&r->not_after, &now) + LB_PID1_SLACK, r->not_after.wall + LB_PID1_SLACK,
+                           on_armed, live, &live->arming);
     if (error < 0)
         on_armed(live, strerror(-error));
 }
@@ -153,7 +153,7 @@ static void effect_warn(struct lb_live *live)
     lb_effects_tell_sessions(live, text);
 }
 
-/* --- the end --------------------------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------------------------------ */
 
 /* Which receipt belongs to which reason. */
 static const struct { int reason, receipt; } receipts[] = {
@@ -173,7 +173,7 @@ static int receipt_of(const struct lb_request *r)
     return LB_EVENT_ENDED;
 }
 
-/* --- units ----------------------------------------------------------------------------------------------------------- */
+/* --- units -------------------------------------------------------------------------------------------------------- */
 
 static void on_unit_failed(void *userdata, const char *unit, bool start, const char *result)
 {

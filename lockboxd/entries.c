@@ -179,7 +179,8 @@ static ssize_t read_line(struct lb_entry *e, size_t *ret_from)
     char *newline;
     int r = 1;
 
-    while (!(newline = e->n - e->at > seen ? memchr(e->text + e->at + seen, '\n', e->n - e->at - seen) : NULL) && r > 0) {
+    while (!(newline = e->n - e->at > seen ? memchr(e->text + e->at + seen, '\n', e->n - e->at - seen) : NULL) &&
+           r > 0) {
         seen = e->n - e->at;
         r = read_more(e);
     }

@@ -32,7 +32,7 @@ static bool ends(const char *s, const char *suffix)
     return n >= m && strcmp(s + n - m, suffix) == 0;
 }
 
-/* --- whose is a process? ---------------------------------------------------------------------------------------------- */
+/* --- whose is a process? ------------------------------------------------------------------------------------------ */
 
 static const struct lb_session *session_led_by(const struct lb_reap_target *t, pid_t pid)
 {
@@ -68,12 +68,14 @@ bool lb_footprint_owns(const struct lb_reap_target *t, pid_t pid)
     return session_led_by(t, pid) || is_in_session(t, pid);
 }
 
-/* --- what kind is it? ------------------------------------------------------------------------------------------------- */
+/* --- what kind is it? --------------------------------------------------------------------------------------------- */
 
 /* A unit directly below the account's slice. */
 static int kind_of_unit(const char *name)
 {
-    return begins(name, "session-") ? LB_PROCESS_SESSION : begins(name, "user@") ? LB_PROCESS_SERVICE : LB_PROCESS_OTHER;
+    return begins(name, "session-") ? LB_PROCESS_SESSION
+           : begins(name, "user@")  ? LB_PROCESS_SERVICE
+                                    : LB_PROCESS_OTHER;
 }
 
 /* A cgroup inside of another. The user manager itself lives in init.scope. */
@@ -103,7 +105,7 @@ static int kind_of_path(const struct look *l, char *path)
     return kind;
 }
 
-/* --- finding them ----------------------------------------------------------------------------------------------------- */
+/* --- finding them ------------------------------------------------------------------------------------------------- */
 
 static bool is_seen(const struct lb_footprint *f, pid_t pid)
 {
@@ -296,7 +298,7 @@ static void look_at_slice(struct look *l)
         closedir(dir);
 }
 
-/* --- connections ------------------------------------------------------------------------------------------------------ */
+/* --- connections -------------------------------------------------------------------------------------------------- */
 
 static bool read_small(const char *path, char *buf, size_t size)
 {
@@ -341,7 +343,7 @@ static void mark_connection(struct lb_footprint *f, pid_t leader)
     }
 }
 
-/* --- all together ----------------------------------------------------------------------------------------------------- */
+/* --- all together ------------------------------------------------------------------------------------------------- */
 
 int lb_footprint_look(struct lb_footprint *f, const struct lb_reap_target *t)
 {

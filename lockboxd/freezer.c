@@ -18,7 +18,7 @@
 #define PATIENCE (20 * 1000) /* µs that a freeze goes on at most, its last look not counted */
 #define STEP 500             /* µs between two looks whether all stands still */
 
-/* --- cgroups ---------------------------------------------------------------------------------------------------------- */
+/* --- cgroups ------------------------------------------------------------------------------------------------------ */
 
 static int set_frozen(const char *cgroup, const char *value)
 {
@@ -50,7 +50,7 @@ static bool is_still(const char *cgroup)
     return frozen || !populated;
 }
 
-/* --- processes in none of them ---------------------------------------------------------------------------------------- */
+/* --- processes in none of them ------------------------------------------------------------------------------------ */
 
 static int send_signal(pid_t pid, int64_t started, int number)
 {
@@ -66,7 +66,7 @@ static bool is_stopped(const struct lb_proc_stat *st)
     return strchr("TtZX", st->state);
 }
 
-/* --- the list --------------------------------------------------------------------------------------------------------- */
+/* --- the list ----------------------------------------------------------------------------------------------------- */
 
 static char *list_path(const char *runtime_directory, const char *id)
 {
@@ -121,7 +121,7 @@ static bool is_in_force(const struct hold *h)
     return h->list < 0 || (fstat(h->list, &st) == 0 && st.st_nlink > 0);
 }
 
-/* --- freeze ----------------------------------------------------------------------------------------------------------- */
+/* --- freeze ------------------------------------------------------------------------------------------------------- */
 
 /* 1: new. */
 static int hold_cgroup(struct hold *h, const char *cgroup)
@@ -238,7 +238,7 @@ int lb_freezer_freeze_cgroups(const char *runtime_directory, const char *id, con
     return freeze(&(struct hold){ target, runtime_directory, id, false, -1 });
 }
 
-/* --- thaw ------------------------------------------------------------------------------------------------------------- */
+/* --- thaw --------------------------------------------------------------------------------------------------------- */
 
 /* Calls row for each line from where the file was read last to its end; the first error. */
 static int each_line(FILE *list, int (*row)(void *userdata, const char *line), void *userdata)

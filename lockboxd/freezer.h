@@ -15,9 +15,9 @@
 
 /*
  * Freezes the access's cgroups and stops what it has elsewhere, again until a look finds nothing new and all stands
- * still. Takes some ms, and no more than about 30. 0: all stands still (or there is nothing). -EINPROGRESS: all that was
- * found is told to, but not all has obeyed yet, or more came up; call again. -ECANCELED: it was thawed meanwhile, and
- * nothing is frozen. Other errors are of the list's file: nothing more was frozen.
+ * still. Takes some ms, and no more than about 30. 0: all stands still (or there is nothing). -EINPROGRESS: all that
+ * was found is told to, but not all has obeyed yet, or more came up; call again. -ECANCELED: it was thawed meanwhile,
+ * and nothing is frozen. Other errors are of the list's file: nothing more was frozen.
  */
 int lb_freezer_freeze(const char *runtime_directory, const char *id, const struct lb_reap_target *target);
 

@@ -17,7 +17,7 @@
 
 #define RETRY_EVERY (2 * LB_USEC_PER_SEC)
 
-/* --- live requests --------------------------------------------------------------------------------------------------- */
+/* --- live requests ------------------------------------------------------------------------------------------------ */
 
 /* Thousands may wait, so an ID is looked up in a tree and not in the list. */
 static int compare_ids(const void *a, const void *b)
@@ -134,7 +134,7 @@ void lb_gate_unpark(struct lb_waiter *w)
     w->self = NULL;
 }
 
-/* --- commit ---------------------------------------------------------------------------------------------------------- */
+/* --- commit ------------------------------------------------------------------------------------------------------- */
 
 /* What is signed names the nonce of its stage, which so is a new one in each event that begins one. */
 static int set_nonce(struct lb_event *e)
@@ -298,7 +298,7 @@ static void append_closing(struct lb_gate *g, struct lb_event *events, size_t n)
         keep_unsaved(g, &events[i]);
 }
 
-/* --- steps ----------------------------------------------------------------------------------------------------------- */
+/* --- steps -------------------------------------------------------------------------------------------------------- */
 
 static void note_illegal(struct lb_gate *g, const struct lb_request *r, const struct lb_event *refused)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The one room that knows the whole flow: an event comes in, the lifecycle says what it means, the store commits it, and
- * then its effects happen. What closes access happens at once and is recorded as soon as the disk can.
+ * The one room that knows the whole flow: an event comes in, the lifecycle says what it means, the store commits it,
+ * and then its effects happen. What closes access happens at once and is recorded as soon as the disk can.
  */
 #pragma once
 

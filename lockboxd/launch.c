@@ -44,7 +44,7 @@ struct lb_launch *lb_launch_free(struct lb_launch *l)
     return NULL;
 }
 
-/* --- the end ---------------------------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------------------------------ */
 
 /* What is known of the output, from who has read it or, where he was killed, from the file. */
 static void set_output(const struct lb_live *live, struct lb_event *e)
@@ -166,7 +166,7 @@ void lb_launch_lost(struct lb_live *live)
     lb_gate_step(live, &e);
 }
 
-/* --- the begin -------------------------------------------------------------------------------------------------------- */
+/* --- the begin ---------------------------------------------------------------------------------------------------- */
 
 /* A refusal of the policy's: recorded, and said. */
 #define REFUSE(a, o, ...)                                              \
@@ -183,7 +183,8 @@ static int64_t count_running(const struct lb_attempt *a)
     int64_t n = 0;
 
     for (size_t i = 0; i < a->gate->n_live; i++)
-        n += lb_request_is_script(a->gate->live[i]->request) && lb_streq(a->gate->live[i]->request->account, a->account);
+        n +=
+            lb_request_is_script(a->gate->live[i]->request) && lb_streq(a->gate->live[i]->request->account, a->account);
     return n;
 }
 
@@ -246,7 +247,8 @@ static void start(struct lb_launch *l, const struct lb_run *run, const int ends[
     struct lb_time now = lb_clock_now();
     const struct lb_systemd_script script = {
         .id = r->id, .path = path, .name = r->script.name, .user = r->script.user, .arguments = r->script.arguments,
-        .environment = run->environment, .units = r->terms.units, .output = { ends[LB_STREAM_OUT], ends[LB_STREAM_ERR] },
+        .environment = run->environment, .units = r->terms.units,
+        .output = { ends[LB_STREAM_OUT], ends[LB_STREAM_ERR] },
         .limit = lb_deadline_left(&r->not_after, &now) + LB_PID1_SLACK,
     };
     int error = path ? lb_systemd_run_new(g->systemd, &script, on_ended, l, &l->unit) : -ENOMEM;

@@ -144,8 +144,10 @@ static int begin(const struct lb_attempt *a, const struct lb_words *w, struct lb
     if (w->silent && lb_attempt_is_sshd(a) && !a->identity.proof && refuse_frozen(a, ret))
         return 0;
     if (w->silent)
-        return lb_attempt_refuse(a, ret, "There is no approved request for %s yet. Log in interactively (without BatchMode, on "
-                              "the port for people) to ask for access.", a->account);
+        return lb_attempt_refuse(a, ret,
+                                 "There is no approved request for %s yet. Log in interactively (without BatchMode, on "
+                                 "the port for people) to ask for access.",
+                                 a->account);
     if (!w->ticket && !w->reason && !w->duration)
         return lb_make_ask(a, ret, NULL);
     return lb_make_request(a, w, ret, ret_live);
@@ -200,7 +202,7 @@ int lb_login_request(struct lb_gate *g, const struct lb_peer *peer, const struct
     return lb_make_request(&a, w, ret, ret_live);
 }
 
-/* --- while waiting --------------------------------------------------------------------------------------------------- */
+/* --- while waiting ------------------------------------------------------------------------------------------------ */
 
 /* Break-glass, where the rule allows it: access begins at once, and the customer is told loudly. */
 static int declare_emergency(struct lb_live *live, const char *reason, struct lb_answer *ret)
@@ -252,7 +254,7 @@ int lb_login_say(struct lb_live *live, const char *text, struct lb_answer *ret)
     return r;
 }
 
-/* --- sessions -------------------------------------------------------------------------------------------------------- */
+/* --- sessions ----------------------------------------------------------------------------------------------------- */
 
 /* Why a session cannot be held to an access: its processes could not be told from others'. */
 static const char *check_session(const struct lb_attempt *a)

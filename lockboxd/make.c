@@ -60,8 +60,8 @@ static enum words check_words(const struct lb_terms *t, const char *ticket, cons
     return t->reason == LB_NEED_REQUIRED && !*reason ? WORDS_REASON : WORDS_GOOD;
 }
 
-/* The time asked for, never more than the rule allows; then *ret_asked is what was asked: for ever, where it is more than
- * can be counted. False for what is not a time. */
+/* The time asked for, never more than the rule allows; then *ret_asked is what was asked: for ever, where it is more
+ * than can be counted. False for what is not a time. */
 static bool read_duration(const struct lb_terms *t, const char *text, int64_t *ret, int64_t *ret_asked)
 {
     int64_t asked = t->duration;

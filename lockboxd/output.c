@@ -75,7 +75,7 @@ struct lb_output *lb_output_free(struct lb_output *o)
     return NULL;
 }
 
-/* --- who watches ------------------------------------------------------------------------------------------------------ */
+/* --- who watches -------------------------------------------------------------------------------------------------- */
 
 void lb_output_watch(struct lb_output *o, struct lb_watcher *w)
 {
@@ -151,7 +151,7 @@ bool lb_output_is_over(const struct lb_output *o, int64_t *ret_status, const cha
     return true;
 }
 
-/* --- what comes in ---------------------------------------------------------------------------------------------------- */
+/* --- what comes in ------------------------------------------------------------------------------------------------ */
 
 /* What does not fit is left out, and said so: the script is not stopped for it. */
 static void keep(struct lb_output *o, int stream, const char *bytes, size_t n)

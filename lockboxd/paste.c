@@ -103,7 +103,8 @@ static int choose(struct lb_live *live, const char *name, char ***ret_people, ch
     if (!people)
         return refuse_all(live, o);
     if (name && !lb_strings_contain(people, name) && !may_sign(live, name))
-        return lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "%s cannot approve it now; %s can", name, list(people, names));
+        return lb_outcome_refuse(o, LB_REFUSAL_NOT_PERMITTED, "%s cannot approve it now; %s can", name,
+                                 list(people, names));
     if (name || !people[1])
         *ret = strdup(name ? name : people[0]);
     return !*ret && (name || !people[1]) ? lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "out of memory") : 0;
@@ -152,11 +153,12 @@ static void say_code(struct lb_answer *a, const char *text, const char *words)
     int r = print_code(text, INT64_MAX, &code);
 
     if (r < 0)
-        lb_answer_say(a, a->verdict, "%s\nAs text: !sign %s", r == -EFBIG ? "This is too long for a QR code." : strerror(-r),
-                      words);
+        lb_answer_say(a, a->verdict, "%s\nAs text: !sign %s",
+                      r == -EFBIG ? "This is too long for a QR code." : strerror(-r), words);
     else
-        lb_answer_say(a, a->verdict, "The text that !sign %s shows:\n%sIts signature is pasted here as one line: %s SIGNATURE",
-                      words, code, words);
+        lb_answer_say(a, a->verdict,
+                      "The text that !sign %s shows:\n%sIts signature is pasted here as one line: %s SIGNATURE", words,
+                      code, words);
 }
 
 static void say_text(struct lb_answer *a, const char *text, const char *words, const char *approver, int64_t columns)
@@ -281,7 +283,8 @@ static void on_found(void *userdata, const char *principals, const char *problem
     if (principals)
         choose_found(p, principals, &o);
     else
-        lb_outcome_refuse(&o, LB_REFUSAL_NOT_PERMITTED, "nobody has this key in %s: %s", p->gate->signers_path, problem);
+        lb_outcome_refuse(&o, LB_REFUSAL_NOT_PERMITTED, "nobody has this key in %s: %s", p->gate->signers_path,
+                          problem);
     if (!o.refusal)
         submit(p, &o);
     if (o.refusal)
@@ -303,8 +306,8 @@ static void begin(struct lb_paste *p, struct lb_outcome *o)
         lb_outcome_refuse(o, LB_REFUSAL_UNAVAILABLE, "%s", error ? error : strerror(-r));
 }
 
-void lb_paste_take(struct lb_live *live, const struct lb_peer *peer, const struct lb_pasted *pasted, lb_paste_done *done,
-                   void *userdata, struct lb_outcome *o, struct lb_paste **ret)
+void lb_paste_take(struct lb_live *live, const struct lb_peer *peer, const struct lb_pasted *pasted,
+                   lb_paste_done *done, void *userdata, struct lb_outcome *o, struct lb_paste **ret)
 {
     struct lb_paste *p = calloc(1, sizeof(*p));
     char **people = NULL;

@@ -107,10 +107,11 @@ static int read_signature(const char *text, struct lb_pasted *ret)
         ret->signature = lb_pasted_armour(base64);
         return ret->signature ? 0 : -ENOMEM;
     }
-    wrong(ret, true, bytes && is_long_kind(bytes, size)
-                         ? "Signatures by RSA keys, certificates and passkeys are too long for a prompt. Hand it in with "
-                           "lockboxctl submit, or sign with an ed25519 or ecdsa key."
-                         : "This is part of a signature. " AS_ONE_LINE);
+    wrong(ret, true,
+          bytes && is_long_kind(bytes, size)
+              ? "Signatures by RSA keys, certificates and passkeys are too long for a prompt. Hand it in with "
+                "lockboxctl submit, or sign with an ed25519 or ecdsa key."
+              : "This is part of a signature. " AS_ONE_LINE);
     return 0;
 }
 

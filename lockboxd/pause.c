@@ -34,8 +34,10 @@ static void tell_frozen(const struct lb_live *live)
     int n;
 
     if (lb_request_is_at_end(r))
-        n = asprintf(&text, "lockbox: the time of your access %s to %s is over. It is frozen now and ends in %s, if no "
-                            "more time is approved: log in again to ask for it.", r->id, r->account, time_left(r, span));
+        n = asprintf(&text,
+                     "lockbox: the time of your access %s to %s is over. It is frozen now and ends in %s, if no "
+                     "more time is approved: log in again to ask for it.",
+                     r->id, r->account, time_left(r, span));
     else
         n = asprintf(&text, "lockbox: %s paused your access %s to %s%s%s. It is frozen now; %s in %s if it is not "
                             "resumed.", p->by, r->id, r->account, p->note ? ": " : "", p->note ? p->note : "",

@@ -4,6 +4,6 @@
 
 #include <stddef.h>
 
-/* UTF-8 lines, each ended by a newline and *ret_columns wide, with the quiet zone around (owned). -EFBIG: more text than
- * a code holds; -ENOMEM. */
+/* UTF-8 lines, each ended by a newline and *ret_columns wide, with the quiet zone around (owned). -EFBIG: more text
+ * than a code holds; -ENOMEM. */
 int lb_qr_draw(const char *text, char **ret, size_t *ret_columns);

@@ -63,7 +63,7 @@ int lb_read_text(const char *path, bool must_exist, char **ret, size_t *ret_size
     return r < 0 ? r : 1;
 }
 
-/* --- settings and their drop-ins ----------------------------------------------------------------------------------- */
+/* --- settings and their drop-ins ---------------------------------------------------------------------------------- */
 
 static int read_file(const char *path, lb_ini_row *row, void *userdata, struct lb_ini_errors *errors)
 {
@@ -92,7 +92,8 @@ static int read_directory(const char *path, lb_ini_row *row, void *userdata, str
         LB_FREE char *name = NULL;
 
         if (r == 0)
-            r = asprintf(&name, "%s/%s", path, entries[i]->d_name) < 0 ? -ENOMEM : read_file(name, row, userdata, errors);
+            r = asprintf(&name, "%s/%s", path, entries[i]->d_name) < 0 ? -ENOMEM
+                                                                       : read_file(name, row, userdata, errors);
         free(entries[i]);
     }
     free(entries);

@@ -11,6 +11,6 @@
  */
 int lb_read_text(const char *path, bool must_exist, char **ret, size_t *ret_size, struct lb_ini_errors *errors);
 
-/* Settings: `path`, where it is there, and then the *.conf of the directory `path`.d in name order, by lb_ini_parse. 0 also
- * when there were mistakes; -ENOMEM. */
+/* Settings: `path`, where it is there, and then the *.conf of the directory `path`.d in name order, by lb_ini_parse. 0
+ * also when there were mistakes; -ENOMEM. */
 int lb_read_conf(const char *path, lb_ini_row *row, void *userdata, struct lb_ini_errors *errors);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What was killed of an access, by PID 1's own deadline too: a note in RUNTIME/reaped/ID until the receipt is written. */
+/* What was killed of an access, by PID 1's own deadline too: a note in RUNTIME/reaped/ID until the receipt is
+ * written. */
 #pragma once
 
 #include "lockboxd/reaper.h"

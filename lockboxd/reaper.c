@@ -100,7 +100,7 @@ void lb_reaper_share(struct lb_reaper *r)
     r->target.slice = false;
 }
 
-/* --- one look -------------------------------------------------------------------------------------------------------- */
+/* --- one look ----------------------------------------------------------------------------------------------------- */
 
 /* Which number of a receipt counts which kind of process. */
 static const size_t numbers[LB_PROCESS_MAX_] = {
@@ -173,7 +173,8 @@ static void clear_linger(struct lb_reaper *r)
     snprintf(path, sizeof(path), LINGER "/%s", r->account);
     if (unlink(path) == 0 || errno == ENOENT || r->linger_told)
         return;
-    lb_log(LOG_ERR, "%s lingers on: %s: %s. Run: loginctl disable-linger %s", r->account, path, strerror(errno), r->account);
+    lb_log(LOG_ERR, "%s lingers on: %s: %s. Run: loginctl disable-linger %s", r->account, path, strerror(errno),
+           r->account);
     r->linger_told = true;
 }
 
@@ -183,7 +184,7 @@ bool lb_reaper_round(struct lb_reaper *r)
 
     clear_linger(r);
     if (r->growing && r->runtime_directory)
-        lb_freezer_freeze_cgroups(r->runtime_directory, r->id, &r->target); /* what cannot be frozen is killed running */
+        lb_freezer_freeze_cgroups(r->runtime_directory, r->id, &r->target); /* what cannot be is killed running */
     error = lb_footprint_look(&r->found, &r->target);
     count(r);
     kill_found(r);
@@ -199,7 +200,7 @@ bool lb_reaper_round(struct lb_reaper *r)
     return r->quiet >= 2;
 }
 
-/* --- until nothing is left ------------------------------------------------------------------------------------------- */
+/* --- until nothing is left ---------------------------------------------------------------------------------------- */
 
 static int64_t next_wait(struct lb_reaper *r)
 {

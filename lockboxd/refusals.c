@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Anybody who holds a key of a gated account can be refused as often as he likes. Each refusal costs a commit and a place
- * in the log for ever, so beyond the first ones they are counted in memory. How many there were is never lost but by a
- * crash: sshd's own log has every login, too.
+ * Anybody who holds a key of a gated account can be refused as often as he likes. Each refusal costs a commit and a
+ * place in the log for ever, so beyond the first ones they are counted in memory. How many there were is never lost but
+ * by a crash: sshd's own log has every login, too.
  */
 #include "lockboxd/refusals.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who runs on the host without an access: one look at all processes, for those of gated accounts that nobody accounts for.
+ * Who runs on the host without an access: one look at all processes, for those of gated accounts that nobody accounts
+ * for.
  *
- * A process belongs to the account that its login uid names, whatever uid it has now; one without a login, or of somebody
- * else's, belongs to the account whose uid it has. One in a system service without a login uid may be the service's own,
- * or have come in by a daemon that asks no PAM: it is found, and marked.
+ * A process belongs to the account that its login uid names, whatever uid it has now; one without a login, or of
+ * somebody else's, belongs to the account whose uid it has. One in a system service without a login uid may be the
+ * service's own, or have come in by a daemon that asks no PAM: it is found, and marked.
  */
 #pragma once
 

@@ -129,13 +129,15 @@ struct lb_verdict lb_rights_verdict_now(struct lb_gate *g, const struct lb_reque
     return verdict;
 }
 
-/* --- who decides ----------------------------------------------------------------------------------------------------- */
+/* --- who decides -------------------------------------------------------------------------------------------------- */
 
 const char *const lb_stage_names[] = { "", "internal", "customer", NULL };
 
 int lb_rights_stage(const struct lb_request *r)
 {
-    return r->state == LB_STATE_REVIEW ? LB_STAGE_INTERNAL : r->state == LB_STATE_PENDING ? LB_STAGE_CUSTOMER : LB_STAGE_NONE;
+    return r->state == LB_STATE_REVIEW    ? LB_STAGE_INTERNAL
+           : r->state == LB_STATE_PENDING ? LB_STAGE_CUSTOMER
+                                          : LB_STAGE_NONE;
 }
 
 static char **named(const struct lb_terms *t, int stage)

@@ -23,8 +23,8 @@ struct lb_person {
 int lb_rights_person(struct lb_gate *gate, const struct lb_peer *peer, struct lb_person *ret);
 void lb_person_clear(struct lb_person *p);
 
-/* The one who signed, by the name in his signature. -errno when the name service does not say whether he is the engineer.
- * Clear with lb_person_clear. */
+/* The one who signed, by the name in his signature. -errno when the name service does not say whether he is the
+ * engineer. Clear with lb_person_clear. */
 int lb_rights_signer(struct lb_gate *gate, const char *name, struct lb_person *ret);
 
 /* Whether nothing but a signature is a yes to it: Evidence=signed when it was made, or today. */

@@ -44,7 +44,7 @@ static void conn_free(struct lb_conn *c)
     free(c);
 }
 
-/* --- what becomes of a connection ------------------------------------------------------------------------------------ */
+/* --- what becomes of a connection --------------------------------------------------------------------------------- */
 
 static void on_call(struct lb_caller *caller, const struct lb_varlink_call *call)
 {
@@ -81,7 +81,7 @@ static void on_free(struct lb_caller *caller)
 
 static const struct lb_caller_owner owner = { on_call, on_sent, on_lost, on_free };
 
-/* --- for verbs ------------------------------------------------------------------------------------------------------- */
+/* --- for verbs ---------------------------------------------------------------------------------------------------- */
 
 static void answered(struct lb_conn *c)
 {
@@ -113,7 +113,7 @@ void lb_call_refuse(struct lb_conn *c, const char *error, const char *reason)
     lb_call_error(c, error, json_pack("{ss}", "reason", reason));
 }
 
-/* --- accepting ------------------------------------------------------------------------------------------------------- */
+/* --- accepting ---------------------------------------------------------------------------------------------------- */
 
 static size_t count_of(const struct lb_server *s, uid_t uid)
 {

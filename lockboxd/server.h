@@ -31,7 +31,7 @@ struct lb_server {
     sd_event *event;
     struct lb_gate *gate;
     struct lb_limits limits;
-    struct lb_conn *logins, *controls; /* by door: thousands may wait at the one, followers and others are at the other */
+    struct lb_conn *logins, *controls; /* by door: thousands may wait at one, followers and others are at the other */
     size_t n_conns, n_others, n_waiting; /* n_others: not root's */
     struct lb_pace submissions; /* signed statements handed in, and signatures pasted */
     struct lb_pace checkpoints; /* asked for */

@@ -59,7 +59,7 @@ static int set_meta(struct lb_store *s, const char *key, int64_t value)
     return lb_sql_run(s->set_meta);
 }
 
-/* --- the projection -------------------------------------------------------------------------------------------------- */
+/* --- the projection ----------------------------------------------------------------------------------------------- */
 
 static int insert_request(struct lb_store *s, const struct lb_event *e)
 {
@@ -143,7 +143,7 @@ static int rebuild_projection(struct lb_store *s)
     return lb_sql_finish(s->db, r);
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------ */
 
 static int read_last(void *userdata, int64_t seq, const char *hash, const char *json)
 {
@@ -219,7 +219,8 @@ static int prepare_writing(struct lb_store *s)
     if (r == 0)
         r = lb_sql_execute(s->db, schema);
     if (r == 0)
-        r = lb_sql_prepare(s->db, "INSERT INTO events (seq, request, hash, json) VALUES (?, ?, ?, ?)", &s->insert_event);
+        r = lb_sql_prepare(s->db, "INSERT INTO events (seq, request, hash, json) VALUES (?, ?, ?, ?)",
+                           &s->insert_event);
     if (r == 0)
         r = lb_sql_prepare(s->db, "INSERT INTO requests (id, open, state, account, engineer, ticket, requested_at)"
                                   " VALUES (?, 1, ?, ?, ?, ?, ?)", &s->insert_request);
@@ -327,7 +328,7 @@ const char *lb_store_last_hash(const struct lb_store *s)
     return s->hash;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------------------------------ */
 
 static int append_one(struct lb_store *s, struct lb_event *e, int64_t seq, char hash[static LB_HASH_MAX])
 {
@@ -413,7 +414,7 @@ int lb_store_flush(struct lb_store *s)
     return r;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 static int apply_row(void *userdata, int64_t seq, const char *hash, const char *json)
 {
@@ -446,9 +447,11 @@ int lb_store_events(struct lb_store *s, int64_t since, const char *request, int6
                     void *userdata)
 {
     LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
-    int r = lb_sql_prepare(s->db, request ? "SELECT seq, hash, json FROM events WHERE seq >= ?1 AND request = ?3"
-                                            " ORDER BY seq LIMIT ?2"
-                                          : "SELECT seq, hash, json FROM events WHERE seq >= ?1 ORDER BY seq LIMIT ?2", &st);
+    int r = lb_sql_prepare(s->db,
+                           request ? "SELECT seq, hash, json FROM events WHERE seq >= ?1 AND request = ?3"
+                                     " ORDER BY seq LIMIT ?2"
+                                   : "SELECT seq, hash, json FROM events WHERE seq >= ?1 ORDER BY seq LIMIT ?2",
+                           &st);
 
     if (r < 0)
         return r;
@@ -547,7 +550,7 @@ int lb_store_list(struct lb_store *s, const struct lb_store_filter *f, lb_store_
     return each_id(st, row, userdata);
 }
 
-/* --- as it stands ---------------------------------------------------------------------------------------------------- */
+/* --- as it stands ------------------------------------------------------------------------------------------------- */
 
 static struct lb_slice column_slice(sqlite3_stmt *st, int column)
 {

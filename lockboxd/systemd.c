@@ -177,7 +177,8 @@ void lb_systemd_forgive(struct lb_systemd *s, int64_t uid)
 
     snprintf(unit, sizeof(unit), "user@%" PRId64 ".service", uid);
     if (r >= 0)
-        r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, MANAGER, "ResetFailedUnit", on_reply, s, "s", unit);
+        r = sd_bus_call_method_async(s->bus, NULL, DESTINATION, PATH, MANAGER, "ResetFailedUnit", on_reply, s, "s",
+                                     unit);
     if (r < 0)
         lb_log(LOG_WARNING, "%s stays failed: %s", unit, strerror(-r));
 }
@@ -233,7 +234,7 @@ struct lb_systemd_call *lb_systemd_call_free(struct lb_systemd_call *call)
     return NULL;
 }
 
-/* --- units ----------------------------------------------------------------------------------------------------------- */
+/* --- units -------------------------------------------------------------------------------------------------------- */
 
 struct lb_systemd_job {
     lb_systemd_result *result;
@@ -355,8 +356,8 @@ static int append_task(sd_bus_message *m, const struct lb_systemd_task *t)
     return r >= 0 ? sd_bus_message_close_container(m) : r;
 }
 
-int lb_systemd_task_new(struct lb_systemd *s, const struct lb_systemd_task *t, lb_systemd_result *result, void *userdata,
-                   struct lb_systemd_job **ret)
+int lb_systemd_task_new(struct lb_systemd *s, const struct lb_systemd_task *t, lb_systemd_result *result,
+                        void *userdata, struct lb_systemd_job **ret)
 {
     struct lb_systemd_job *job = NULL;
     sd_bus_message *m = NULL;
@@ -392,7 +393,7 @@ struct lb_systemd_job *lb_systemd_job_free(struct lb_systemd_job *job)
     return NULL;
 }
 
-/* --- a reviewed script ----------------------------------------------------------------------------------------------- */
+/* --- a reviewed script -------------------------------------------------------------------------------------------- */
 
 /* Only in the unit's own name space: nothing of it is to be seen on the host. */
 #define SCRIPT_FOLDER "/run/lockbox/script"

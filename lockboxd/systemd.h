@@ -13,7 +13,8 @@
 struct lb_systemd;
 
 /* Connects on first use, and again whenever the bus was away. The directories are passed to the reaper. */
-int lb_systemd_new(sd_event *event, const char *state_directory, const char *runtime_directory, struct lb_systemd **ret);
+int lb_systemd_new(sd_event *event, const char *state_directory, const char *runtime_directory,
+                   struct lb_systemd **ret);
 struct lb_systemd *lb_systemd_free(struct lb_systemd *s); /* NULL is fine; returns NULL */
 
 /*
@@ -44,7 +45,7 @@ int lb_systemd_job_new(struct lb_systemd *s, const char *unit, bool start, lb_sy
                        struct lb_systemd_job **ret);
 struct lb_systemd_job *lb_systemd_job_free(struct lb_systemd_job *job); /* NULL is fine; returns NULL */
 
-/* --- a reviewed script ----------------------------------------------------------------------------------------------- */
+/* --- a reviewed script -------------------------------------------------------------------------------------------- */
 
 struct lb_systemd_script {
     const char *id;        /* of its request: the unit is lockbox-run-ID.service */
@@ -80,8 +81,8 @@ struct lb_systemd_task {
 };
 
 /* Starts it; the result is a job's. -errno: PID 1 could not be asked. */
-int lb_systemd_task_new(struct lb_systemd *s, const struct lb_systemd_task *task, lb_systemd_result *result, void *userdata,
-                   struct lb_systemd_job **ret);
+int lb_systemd_task_new(struct lb_systemd *s, const struct lb_systemd_task *task, lb_systemd_result *result,
+                        void *userdata, struct lb_systemd_job **ret);
 
 /* The account's user manager was killed on purpose: it need not stand as failed. */
 void lb_systemd_forgive(struct lb_systemd *s, int64_t uid);

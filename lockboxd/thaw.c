@@ -28,7 +28,9 @@ int lb_thaw_main(const char *state_directory, const char *runtime_directory)
     int r = lb_store_open(state_directory, true, 0, &store);
 
     if (r < 0)
-        lb_log(LOG_ERR, "Cannot read the log (%s); what is frozen of accesses stays so until it can be read, or they end.", strerror(-r));
+        lb_log(LOG_ERR,
+               "Cannot read the log (%s); what is frozen of accesses stays so until it can be read, or they end.",
+               strerror(-r));
     r = lb_freezer_thaw_all(runtime_directory, lb_thaw_keeps, store);
     if (r < 0)
         lb_log(LOG_ALERT, "Cannot let go on what %s/frozen lists: %s", runtime_directory, strerror(-r));

@@ -43,7 +43,7 @@ struct lb_unaccounted {
     struct lb_list suspects; /* struct suspect *: a reaper knows where its own is */
 };
 
-/* --- what a look asks ------------------------------------------------------------------------------------------------ */
+/* --- what a look asks --------------------------------------------------------------------------------------------- */
 
 static int ask_gated(uid_t uid, bool *ret)
 {
@@ -104,7 +104,7 @@ static bool is_accounted(void *userdata, uid_t uid, int64_t session, bool manage
     return false;
 }
 
-/* --- the alarm ------------------------------------------------------------------------------------------------------- */
+/* --- the alarm ---------------------------------------------------------------------------------------------------- */
 
 static void raise_alarm(const struct suspect *s, const struct lb_reap_result *killed)
 {
@@ -190,7 +190,7 @@ static void count_look(struct suspect *s)
         raise_alarm(s, NULL);
 }
 
-/* --- looks ----------------------------------------------------------------------------------------------------------- */
+/* --- looks -------------------------------------------------------------------------------------------------------- */
 
 static void suspect_free(struct suspect *s)
 {
@@ -286,7 +286,8 @@ int lb_unaccounted_new(struct lb_gate *g, const bool *kill, struct lb_unaccounte
     if (u) {
         u->gate = g;
         u->kill = kill;
-        r = sd_event_add_time_relative(g->event, &u->timer, CLOCK_BOOTTIME, LOOK_EVERY, LB_USEC_PER_SEC / 2, on_timer, u);
+        r = sd_event_add_time_relative(g->event, &u->timer, CLOCK_BOOTTIME, LOOK_EVERY, LB_USEC_PER_SEC / 2, on_timer,
+                                       u);
     }
     if (r < 0) {
         lb_unaccounted_free(u);

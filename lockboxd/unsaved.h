@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Events of closed doors that the disk has not taken yet, kept in RUNTIME/unsaved as well as in memory: so a daemon that
- * is killed before there is room does not open again what was closed.
+ * Events of closed doors that the disk has not taken yet, kept in RUNTIME/unsaved as well as in memory: so a daemon
+ * that is killed before there is room does not open again what was closed.
  */
 #pragma once
 

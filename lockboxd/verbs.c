@@ -82,7 +82,7 @@ char *lb_verbs_id(const char *typed)
     return *lb_id_format(typed, printed) ? strdup(printed) : NULL;
 }
 
-/* --- org.varlink.service ---------------------------------------------------------------------------------------------- */
+/* --- org.varlink.service ------------------------------------------------------------------------------------------ */
 
 static void verb_get_info(struct lb_conn *c, void *parameters)
 {

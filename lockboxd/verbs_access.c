@@ -45,7 +45,7 @@ static int read_request(struct lb_gate *g, const struct lb_person *p, const char
     return -ENOENT;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 struct list {
     char *which, *account, *engineer, *ticket, *state;
@@ -228,7 +228,7 @@ static void verb_sessions(struct lb_conn *c, void *parameters)
     lb_call_reply(c, json_pack("{so}", "sessions", array));
 }
 
-/* --- deciding -------------------------------------------------------------------------------------------------------- */
+/* --- deciding ----------------------------------------------------------------------------------------------------- */
 
 /* How each refusal is told. */
 static void tell_refusal(struct lb_conn *c, const struct lb_outcome *o, const char *state)
@@ -491,7 +491,7 @@ static void verb_submit(struct lb_conn *c, void *parameters)
         tell_submission(c, &outcome, "");
 }
 
-/* --- asking ---------------------------------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------------------------------------------------- */
 
 struct wish {
     char *ticket, *reason, *scope;
@@ -604,7 +604,7 @@ static void verb_extend(struct lb_conn *c, void *parameters)
         tell_answer(c, &answer, live);
 }
 
-/* --- status ---------------------------------------------------------------------------------------------------------- */
+/* --- status ------------------------------------------------------------------------------------------------------- */
 
 static size_t count_sessions(const struct lb_gate *g)
 {
@@ -668,7 +668,8 @@ static void verb_status(struct lb_conn *c, void *parameters)
     lb_call_reply(c, j);
 }
 
-#define VERB(name, fields, type, function) { "org.lockbox.Access." name, LB_DOOR_CONTROL, fields, sizeof(type), function }
+#define VERB(name, fields, type, function) \
+    { "org.lockbox.Access." name, LB_DOOR_CONTROL, fields, sizeof(type), function }
 
 const struct lb_verb lb_verbs_access[] = {
     VERB("List", list_fields, struct list, verb_list),

@@ -44,7 +44,8 @@ static void verb_checkpoint(struct lb_conn *c, void *parameters)
 
 struct countersignature { char *statement, *signature, *by; };
 static const struct lb_field countersignature_fields[] = {
-    { "statement", LB_FIELD_STRING, offsetof(struct countersignature, statement), LB_FIELD_REQUIRED, LB_CHECKPOINT_MAX },
+    { "statement", LB_FIELD_STRING, offsetof(struct countersignature, statement), LB_FIELD_REQUIRED,
+      LB_CHECKPOINT_MAX },
     { "signature", LB_FIELD_STRING, offsetof(struct countersignature, signature), LB_FIELD_REQUIRED, SIGNATURE_MAX },
     { "by", LB_FIELD_STRING, offsetof(struct countersignature, by), 0, LB_NAME_MAX },
     { 0 },

@@ -177,8 +177,8 @@ static int agrees(const struct lb_verify *v, const struct lb_checkpoint *c)
     return strcmp(c->hash, hash) == 0;
 }
 
-/* A member of an event that has no lists and objects: what stands behind `"name":`, up to the quote or the comma that ends
- * it. In canonical bytes no text can have the quotes of a name. */
+/* A member of an event that has no lists and objects: what stands behind `"name":`, up to the quote or the comma that
+ * ends it. In canonical bytes no text can have the quotes of a name. */
 static struct lb_slice find_member(struct lb_slice json, const char *name)
 {
     const char *end = json.at + json.n, *at = memmem(json.at, json.n, name, strlen(name)), *p;

@@ -25,7 +25,8 @@ enum lb_flaw {
 
 extern const char *const lb_flaw_names[]; /* by enum lb_flaw, for programs */
 
-/* The newest checkpoint (policy/checkpoint.h) that was found good, but for its signature: that is for the caller to verify. */
+/* The newest checkpoint (policy/checkpoint.h) that was found good, but for its signature: that is for the caller to
+ * verify. */
 struct lb_verify_checkpoint {
     int64_t seq;            /* of its event; 0: there is none */
     int64_t events, time;   /* as its text says */

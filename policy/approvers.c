@@ -28,7 +28,7 @@ struct lb_approvers *lb_approvers_free(struct lb_approvers *a)
     return NULL;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 #define DIGITS "0123456789"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -158,7 +158,7 @@ int lb_approvers_parse(const char *path, const char *text, size_t size, struct l
     return r;
 }
 
-/* --- asking ---------------------------------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------------------------------------------------- */
 
 const struct lb_approver *lb_approvers_find(const struct lb_approvers *a, const char *name)
 {

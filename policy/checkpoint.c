@@ -58,7 +58,8 @@ static int64_t read_number(const char *text)
 int lb_checkpoint_parse(const char *text, struct lb_checkpoint *ret)
 {
     LB_CLEANUP(lb_checkpoint_clear) struct lb_checkpoint c = {
-        .host = lb_lines_find(text, "Host"), .hash = lb_lines_find(text, "Hash"), .access = lb_lines_find(text, "Access"),
+        .host = lb_lines_find(text, "Host"), .hash = lb_lines_find(text, "Hash"),
+        .access = lb_lines_find(text, "Access"),
     };
     LB_FREE char *events = lb_lines_find(text, "Events"), *time = lb_lines_find(text, "Time"), *again = NULL;
     int r;

@@ -29,7 +29,7 @@ const char *lb_checkpoint_principal(const char *host, char buf[static LB_CHECKPO
 /* The text (owned), ended by a newline. -EINVAL: a value would not be one line, or is none; -ENOMEM. */
 int lb_checkpoint_make(const struct lb_checkpoint *c, char **ret);
 
-/* What a text says. -EINVAL for anything but the very bytes that lb_checkpoint_make would make of it; -ENOMEM. Clear with
- * lb_checkpoint_clear. */
+/* What a text says. -EINVAL for anything but the very bytes that lb_checkpoint_make would make of it; -ENOMEM. Clear
+ * with lb_checkpoint_clear. */
 int lb_checkpoint_parse(const char *text, struct lb_checkpoint *ret);
 void lb_checkpoint_clear(struct lb_checkpoint *c);

@@ -134,8 +134,8 @@ struct lb_event {
     char *approver, *role, *stage, *evidence, *note; /* role: "customer" */
     char *from;
     char *nonce;             /* a stage begins: what a signed decision at it has to name */
-    char *statement, *signature, *signer; /* evidence "signed", CHECKPOINT, COUNTERSIGNED: the text, its OpenSSH signature,
-                                             "ED25519 SHA256:…" */
+    char *statement, *signature, *signer; /* evidence "signed", CHECKPOINT, COUNTERSIGNED: the text, its OpenSSH
+                                             signature, "ED25519 SHA256:…" */
 
     /* sessions */
     int64_t session;         /* audit session id */

@@ -129,7 +129,7 @@ static int64_t min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* --- what each kind of event changes; it has been checked, so that only memory can be lacking ---------------------- */
+/* --- what each kind of event changes; it has been checked, so that only memory can be lacking --------------------- */
 
 static int on_begin(struct lb_request *r, const struct lb_event *e)
 {
@@ -487,7 +487,7 @@ static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const s
     [LB_EVENT_REVOKED] = on_receipt,
 };
 
-/* --- what an event must not contradict ------------------------------------------------------------------------------- */
+/* --- what an event must not contradict ---------------------------------------------------------------------------- */
 
 static bool is_new_session(const struct lb_request *r, const struct lb_event *e)
 {
@@ -547,7 +547,8 @@ static bool may_pause(const struct lb_request *r, const struct lb_event *e)
 {
     if (lb_request_is_script(r))
         return false; /* nothing would stand still */
-    return !e->hold || (e->duration > 0 && r->held < r->terms.max_duration && !lb_deadline_due(&r->not_after, &e->time));
+    return !e->hold ||
+           (e->duration > 0 && r->held < r->terms.max_duration && !lb_deadline_due(&r->not_after, &e->time));
 }
 
 static bool is_at_its_end(const struct lb_request *r, const struct lb_event *e)

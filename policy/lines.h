@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A text that is signed: a title, and a line each for what it says, "Label: value". The same values give the same bytes. */
+/* A text that is signed: a title, and a line each for what it says, "Label: value". The same values give the same
+ * bytes. */
 #pragma once
 
 #include <stddef.h>

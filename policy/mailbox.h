@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
-/* True for an address as mail programs take it, not all that the RFC allows: no quoting, no comments, nothing that could
- * end a header line or be an option, and ASCII alone: in other letters it could be somebody else's who looks the same. */
+/* True for an address as mail programs take it, not all that the RFC allows: no quoting, no comments, nothing that
+ * could end a header line or be an option, and ASCII alone: in other letters it could be somebody else's who looks the
+ * same. */
 bool lb_mailbox_is_address(const char *text);

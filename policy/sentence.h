@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Text with blanks: {name} stands for a value, and what is in [brackets] is left out if a value in it is empty. Brackets
- * do not nest. Outside of them [[ and ]] stand for one. Braces around anything but a name are braces.
+ * Text with blanks: {name} stands for a value, and what is in [brackets] is left out if a value in it is empty.
+ * Brackets do not nest. Outside of them [[ and ]] stand for one. Braces around anything but a name are braces.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ typedef int lb_sentence_value(void *userdata, const char *name, bool optional, F
 /* -ENOMEM, or what `value` returned. That `out` could be written is the caller's to check. */
 int lb_sentence_write(FILE *out, const char *text, lb_sentence_value *value, void *userdata);
 
-/* The first thing that is wrong in a text somebody wrote: a name that `known` does not know (it comes in ret_name), or a
- * bracket that is not closed, nor opened (ret_name is ""). Returns its place in the text, -1 if all is well. */
+/* The first thing that is wrong in a text somebody wrote: a name that `known` does not know (it comes in ret_name), or
+ * a bracket that is not closed, nor opened (ret_name is ""). Returns its place in the text, -1 if all is well. */
 ptrdiff_t lb_sentence_check(const char *text, bool (*known)(const char *name),
                             char ret_name[static LB_SENTENCE_NAME_MAX]);

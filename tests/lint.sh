@@ -117,6 +117,7 @@ pythons="$(ls tests/*/*.py packaging/remote/approval-service)"
         head -n 3 "$f" | grep -q 'SPDX-License-Identifier: LGPL-2.1-or-later' || echo "$f"
     done | complain 'no licence line'
     grep -HnP '\t|[ \t]+$' $sources | cut -c1-100 | complain 'tab or trailing blank'
+    grep -HnP '(*UTF8)^.{121,}' $sources | cut -d: -f1,2 | complain 'longer than 120 columns'
     grep -HnE '\<(system|popen|strcat|sprintf|gets|alloca|strtok|mktemp|tmpnam)\(' $(echo "$sources" | grep -v ^tests/) |
         complain 'nobody uses this safely'
 }

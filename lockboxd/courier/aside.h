@@ -17,9 +17,10 @@ struct lb_aside_calls {
     void (*over)(void *userdata); /* behind it: the connection is closed, too, and it is to be freed */
 };
 
-/* Begins, and takes the handle, which it cleans up at the end. What the handle refers to stays until `over`, or the free.
- * *ret is set before the thread begins. -ENOMEM, -EAGAIN. */
-int lb_aside_new(sd_event *event, CURL *easy, const struct lb_aside_calls *calls, void *userdata, struct lb_aside **ret);
+/* Begins, and takes the handle, which it cleans up at the end. What the handle refers to stays until `over`, or the
+ * free. *ret is set before the thread begins. -ENOMEM, -EAGAIN. */
+int lb_aside_new(sd_event *event, CURL *easy, const struct lb_aside_calls *calls, void *userdata,
+                 struct lb_aside **ret);
 
 /* From the thread: has `step` called with the text. */
 void lb_aside_say(struct lb_aside *a, const char *text);

@@ -13,8 +13,8 @@ struct lb_channel {
     const char *name;
     bool one_server; /* all its targets are behind one */
 
-    /* The letter's body, owned: what `open` sends, whatever that is to the channel. 0; -EINVAL: this target is told nothing
-     * of it; -ENOMEM. */
+    /* The letter's body, owned: what `open` sends, whatever that is to the channel. 0; -EINVAL: this target is told
+     * nothing of it; -ENOMEM. */
     int (*compose)(const struct lb_courier_config *config, const char *target, const struct lb_matter *matter,
                    char **ret);
 

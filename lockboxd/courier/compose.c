@@ -41,7 +41,7 @@ static int fill(const struct lb_mail_config *config, const struct lb_matter *m, 
     return r;
 }
 
-/* --- headers --------------------------------------------------------------------------------------------------------- */
+/* --- headers ------------------------------------------------------------------------------------------------------ */
 
 /* When it is sent: a reminder is made long before, and mail programs would sort it there. */
 static int64_t date_of(const struct lb_mail_config *config, const struct lb_matter *m)
@@ -57,7 +57,9 @@ static int64_t date_of(const struct lb_mail_config *config, const struct lb_matt
 static void put_date(FILE *out, int64_t usec)
 {
     static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-    static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    static const char months[][4] = {
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"
+    };
     time_t seconds = (time_t)(usec / LB_USEC_PER_SEC);
     struct tm tm = { 0 };
 
@@ -150,7 +152,7 @@ static int put_headers(FILE *out, const struct lb_mail_config *config, const str
     return r < 0 ? r : put_marks(out, m);
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------------------------------- */
 
 static void put_part(FILE *out, const char *type, const char *text)
 {

@@ -26,7 +26,7 @@ const char *const lb_webhook_format_names[] = {
 
 #define MISTAKE(at, ...) lb_ini_error((at)->errors, (at)->path, (at)->line, __VA_ARGS__)
 
-/* --- values ---------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------- */
 
 /* Each sets the member, or says what was meant. */
 static void keep(void *member, const char *value, const struct lb_ini_place *at)
@@ -91,7 +91,8 @@ static bool is_url(const char *value, const char *const *schemes)
     return good;
 }
 
-/* Whatever was written is not repeated: there may be a password in it, or the URL may be one (those of chat services). */
+/* Whatever was written is not repeated: there may be a password in it, or the URL may be one (those of chat
+ * services). */
 static void keep_url(void *member, const char *value, const struct lb_ini_place *at, const char *const *schemes,
                      const char *expected)
 {
@@ -252,7 +253,7 @@ static void set_format(void *member, const char *value, const struct lb_ini_plac
     MISTAKE(at, "%s=%s: expected event, slack, teams, ntfy or template", at->key, value);
 }
 
-/* --- the table ------------------------------------------------------------------------------------------------------- */
+/* --- the table ---------------------------------------------------------------------------------------------------- */
 
 #define C(member) offsetof(struct lb_courier_config, member)
 #define W(member) offsetof(struct lb_webhook_config, member)
@@ -307,7 +308,7 @@ static const struct row {
     TLS("Export", C(export.tls)),
 };
 
-/* --- sections -------------------------------------------------------------------------------------------------------- */
+/* --- sections ----------------------------------------------------------------------------------------------------- */
 
 /* Where each section was first met, for what is wrong with it as a whole. */
 struct met {
@@ -420,7 +421,7 @@ static int on_row(void *userdata, const char *path, unsigned line, const char *s
     return error;
 }
 
-/* --- what only the whole of it shows ----------------------------------------------------------------------------------- */
+/* --- what only the whole of it shows ------------------------------------------------------------------------------ */
 
 static void check_tls(const struct lb_tls *t, const struct lb_ini_place *at)
 {
@@ -518,7 +519,7 @@ static void check(struct reading *r, struct lb_ini_errors *errors)
     }
 }
 
-/* --- from begin to end ----------------------------------------------------------------------------------------------- */
+/* --- from begin to end -------------------------------------------------------------------------------------------- */
 
 static int defaults(struct lb_courier_config *ret)
 {
@@ -600,7 +601,8 @@ static void clear_webhooks(struct lb_list *list)
 void lb_courier_config_clear(struct lb_courier_config *c)
 {
     char *const texts[] = {
-        c->host, c->proxy, c->mail.server, c->mail.from, c->mail.user, c->mail.password, c->mail.templates, c->mail.link,
+        c->host, c->proxy, c->mail.server, c->mail.from, c->mail.user, c->mail.password, c->mail.templates,
+        c->mail.link,
         c->remote.url, c->remote.approver, c->remote.token, c->remote.secret, c->export.url, c->export.endpoint,
         c->export.region, c->export.access_key, c->export.secret_key, c->export.token,
     };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * courier.conf: same grammar, same strictness as policy and lockboxd.conf. Secrets are not in it: a value that names one
- * is the path of a file that others cannot read, or the name of a systemd credential.
+ * courier.conf: same grammar, same strictness as policy and lockboxd.conf. Secrets are not in it: a value that names
+ * one is the path of a file that others cannot read, or the name of a systemd credential.
  */
 #pragma once
 
@@ -85,6 +85,7 @@ const struct lb_webhook_config *lb_courier_config_webhook(const struct lb_courie
 /* Whether anything is configured for the channel. */
 bool lb_courier_config_has(const struct lb_courier_config *c, const char *channel);
 
-/* What `name` (as a key has it) stands for, without a newline at its end: owned, to be wiped by the caller. -EACCES where
- * others could read the file, -ENOENT; *ret_error is an owned text for a person that does not contain the secret. */
+/* What `name` (as a key has it) stands for, without a newline at its end: owned, to be wiped by the caller. -EACCES
+ * where others could read the file, -ENOENT; *ret_error is an owned text for a person that does not contain the
+ * secret. */
 int lb_secret_read(const char *name, char **ret, char **ret_error);

@@ -20,7 +20,7 @@ struct lb_control {
     size_t n;
 };
 
-/* --- connections ----------------------------------------------------------------------------------------------------- */
+/* --- connections -------------------------------------------------------------------------------------------------- */
 
 static struct lb_conversation *conversation_of(struct lb_caller *caller)
 {
@@ -59,7 +59,7 @@ void lb_control_refuse(struct lb_conversation *c, const char *error, json_t *par
     lb_caller_error(&c->caller, error, parameters);
 }
 
-/* --- calls ----------------------------------------------------------------------------------------------------------- */
+/* --- calls -------------------------------------------------------------------------------------------------------- */
 
 static void dispatch(struct lb_conversation *c, const struct lb_varlink_call *call)
 {
@@ -79,7 +79,8 @@ static void dispatch(struct lb_conversation *c, const struct lb_varlink_call *ca
         return;
     }
     if (lb_json_unpack(v->fields, call->parameters, &p, LB_JSON_PUBLIC, &wrong) < 0) {
-        lb_control_refuse(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", wrong ? wrong : ""));
+        lb_control_refuse(c, "org.varlink.service.InvalidParameter",
+                          json_pack("{ss}", "parameter", wrong ? wrong : ""));
         return;
     }
     v->run(c, &p);
@@ -94,7 +95,7 @@ static void on_call(struct lb_caller *caller, const struct lb_varlink_call *call
 
 static const struct lb_caller_owner owner = { .call = on_call, .free = on_free };
 
-/* --- who calls ------------------------------------------------------------------------------------------------------- */
+/* --- who calls ---------------------------------------------------------------------------------------------------- */
 
 static bool is_in(const gid_t *groups, size_t n, const char *name)
 {

@@ -13,7 +13,7 @@
 
 #define DEAD_MAX 1000
 
-/* --- how it is ------------------------------------------------------------------------------------------------------- */
+/* --- how it is ---------------------------------------------------------------------------------------------------- */
 
 static const char *time_text(int64_t wall, char text[static 40])
 {
@@ -103,7 +103,8 @@ static void verb_retry(struct lb_conversation *c, const struct lb_control_parame
     if (n >= 0 && !p->id)
         hurry(co);
     if (n < 0)
-        lb_control_refuse(c, LB_COURIER_ERROR("Unavailable"), json_pack("{ss}", "reason", "the outbox cannot be written"));
+        lb_control_refuse(c, LB_COURIER_ERROR("Unavailable"),
+                          json_pack("{ss}", "reason", "the outbox cannot be written"));
     else if (n == 0 && p->id)
         lb_control_refuse(c, LB_COURIER_ERROR("InvalidParameter"),
                json_pack("{ss ss}", "field", "id", "reason", "there is no such letter that was given up"));
@@ -114,8 +115,9 @@ static void verb_retry(struct lb_conversation *c, const struct lb_control_parame
 static void verb_get_info(struct lb_conversation *c, const struct lb_control_parameters *p)
 {
     (void)p;
-    lb_control_reply(c, json_pack("{ss ss ss ss s[ss]}", "vendor", "lockbox", "product", "lockbox-courier", "version", LB_VERSION,
-                       "url", "https://varlink.org", "interfaces", "org.lockbox.Courier", "org.varlink.service"), false);
+    lb_control_reply(c, json_pack("{ss ss ss ss s[ss]}", "vendor", "lockbox", "product", "lockbox-courier",
+                                  "version", LB_VERSION, "url", "https://varlink.org", "interfaces",
+                                  "org.lockbox.Courier", "org.varlink.service"), false);
 }
 
 static void verb_get_description(struct lb_conversation *c, const struct lb_control_parameters *p)
@@ -126,7 +128,7 @@ static void verb_get_description(struct lb_conversation *c, const struct lb_cont
         lb_control_refuse(c, "org.varlink.service.InterfaceNotFound", json_pack("{ss*}", "interface", p->interface));
 }
 
-/* --- a test ---------------------------------------------------------------------------------------------------------- */
+/* --- a test ------------------------------------------------------------------------------------------------------- */
 
 static void test_over(struct lb_conversation *c, bool delivered, const char *problem)
 {
@@ -220,7 +222,7 @@ void lb_control_stop_test(struct lb_conversation *c)
     test_over(c, false, "the settings were read anew meanwhile; try again");
 }
 
-/* --- the table ------------------------------------------------------------------------------------------------------- */
+/* --- the table ---------------------------------------------------------------------------------------------------- */
 
 #define FIELD(member) { #member, LB_FIELD_STRING, offsetof(struct lb_control_parameters, member) }
 static const struct lb_field none[] = { { 0 } }, test_fields[] = { FIELD(channel), FIELD(target), { 0 } },

@@ -16,7 +16,7 @@
 #define LOOK_EVERY (LB_POST_PATIENCE / 2)
 #define LOOKS 3 /* that find the same: it lasts for LB_POST_PATIENCE */
 
-/* --- settings -------------------------------------------------------------------------------------------------------- */
+/* --- settings ----------------------------------------------------------------------------------------------------- */
 
 static int load_approvers(const char *path, struct lb_approvers **ret, char **ret_error)
 {
@@ -158,9 +158,10 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si,
     return r < 0 ? sd_event_exit(c->event, r) : 0;
 }
 
-/* --- what the parts say to one another ------------------------------------------------------------------------------- */
+/* --- what the parts say to one another ---------------------------------------------------------------------------- */
 
-static void on_failing(void *userdata, const char *channel, const char *target, const char *request, const char *problem)
+static void on_failing(void *userdata, const char *channel, const char *target, const char *request,
+                       const char *problem)
 {
     struct lb_courier *c = userdata;
 
@@ -197,7 +198,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* --- from begin to end ----------------------------------------------------------------------------------------------- */
+/* --- from begin to end -------------------------------------------------------------------------------------------- */
 
 /* One that is damaged is put aside: what waited in it is lost, what happens from now on is told. */
 static int open_outbox(struct lb_courier *c)

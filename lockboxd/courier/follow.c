@@ -37,7 +37,8 @@ static void retry(struct lb_follow *f, const char *problem)
     f->delay = f->delay * 2 < MOST_DELAY ? f->delay * 2 : MOST_DELAY;
 }
 
-static void ask(struct lb_follow *f, int64_t since, bool more, void (*expect)(struct lb_follow *f, const json_t *events))
+static void ask(struct lb_follow *f, int64_t since, bool more,
+                void (*expect)(struct lb_follow *f, const json_t *events))
 {
     json_auto_t *parameters = json_pack("{sI}", "since", (json_int_t)since);
 
@@ -88,8 +89,10 @@ static void on_known(struct lb_follow *f, const json_t *events)
     int64_t seq = f->calls.position(f->userdata, &hash);
 
     if (first && (seq_of(first) != seq || strcmp(hash_of(first), hash) != 0)) {
-        lb_log(LOG_WARNING, "Event %lld is not the one that was read before: this is another log, which is read from its "
-               "begin.", (long long)seq);
+        lb_log(LOG_WARNING,
+               "Event %lld is not the one that was read before: this is another log, which is read from its "
+               "begin.",
+               (long long)seq);
         if (move(f, 0, ""))
             retry(f, "the log is another one");
         return;
@@ -111,8 +114,10 @@ static void on_end(struct lb_follow *f, const json_t *events)
         return;
     }
     if (seq > f->last) {
-        lb_log(LOG_WARNING, "The log has %lld events, and %lld were read before: this is another log, which is read from "
-               "its begin.", (long long)f->last, (long long)seq);
+        lb_log(LOG_WARNING,
+               "The log has %lld events, and %lld were read before: this is another log, which is read from "
+               "its begin.",
+               (long long)f->last, (long long)seq);
         if (!move(f, 0, ""))
             return;
         seq = 0;

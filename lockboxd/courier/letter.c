@@ -46,7 +46,7 @@ char *lb_matter_sentence(const struct lb_matter *m)
     return asprintf(&text, "This is a test of lockbox on %s. Nothing has happened.", m->host) < 0 ? NULL : text;
 }
 
-/* --- facts ----------------------------------------------------------------------------------------------------------- */
+/* --- facts -------------------------------------------------------------------------------------------------------- */
 
 /* In the host's zone: whoever reads it may be anywhere, so the zone is said. */
 static int add_time(char ***facts, const char *name, int64_t wall)
@@ -71,7 +71,8 @@ static int add(char ***facts, const char *name, const char *value)
 static int add_request(char ***facts, const struct lb_request *q)
 {
     char span[LB_SPAN_MAX];
-    bool foul = lb_text_is_confusable(q->engineer ? q->engineer : "") || lb_text_is_confusable(q->reason ? q->reason : "");
+    bool foul =
+        lb_text_is_confusable(q->engineer ? q->engineer : "") || lb_text_is_confusable(q->reason ? q->reason : "");
     bool waits = lb_state_is_waiting(q->state), runs = lb_state_is_access(q->state);
     const struct { const char *name, *value; } rows[] = {
         { "Request", q->id }, { "Account", q->account }, { "Engineer", q->engineer }, { "From", q->rhost },

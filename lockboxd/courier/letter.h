@@ -28,7 +28,7 @@ struct lb_letter {
     int64_t row;      /* of the outbox, in the order in which they were made */
     char *id;         /* what the other end knows it by; the same at each try: "7F3K-9QXM.1234.bob@host" */
     char *channel;    /* "mail", "webhook", "remote", "export" */
-    char *target;     /* of the channel's: an address, a webhook's name; letters to one about one request keep their order */
+    char *target;     /* of the channel's: an address, a webhook's name; letters to one about one request keep order */
     char *request;    /* ID as printed, or NULL */
     int64_t seq;      /* of the event; 0: none */
     int notice;       /* enum lb_notice */

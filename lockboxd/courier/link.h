@@ -15,8 +15,8 @@ struct lb_link_calls {
     void (*lost)(void *userdata, int error); /* -ECONNRESET, -EBADMSG … */
 };
 
-/* Connects, and checks that root, or the caller's own uid, listens. -ENOENT, -ECONNREFUSED, -EAGAIN (its queue is full):
- * not reachable now; -EPERM: an impostor; -ENOMEM. */
+/* Connects, and checks that root, or the caller's own uid, listens. -ENOENT, -ECONNREFUSED, -EAGAIN (its queue is
+ * full): not reachable now; -EPERM: an impostor; -ENOMEM. */
 int lb_link_open(sd_event *event, const char *path, const struct lb_link_calls *calls, void *userdata,
                  struct lb_link **ret);
 struct lb_link *lb_link_free(struct lb_link *link); /* NULL is fine; returns NULL */

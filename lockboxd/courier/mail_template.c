@@ -91,7 +91,8 @@ static int put_page(void *userdata, const char *name, bool optional, FILE *out)
     return r < 0 ? r : 1;
 }
 
-int lb_mail_templates_write(const struct lb_mail_templates *t, enum lb_mail_part part, struct lb_words *words, FILE *out)
+int lb_mail_templates_write(const struct lb_mail_templates *t, enum lb_mail_part part, struct lb_words *words,
+                            FILE *out)
 {
     struct page page = { lb_mail_templates_text(t, words->matter->notice, part), words };
 
@@ -100,7 +101,7 @@ int lb_mail_templates_write(const struct lb_mail_templates *t, enum lb_mail_part
     return lb_sentence_write(out, page.body, lb_words_write, words);
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 static unsigned line_of(const char *text, size_t offset)
 {
@@ -204,7 +205,8 @@ static bool is_meant(const char *name)
     size_t n = strlen(name);
 
     for (int part = 0; part < LB_MAIL_PART_MAX_; part++)
-        if (*name != '.' && n > strlen(suffixes[part]) && strcmp(name + n - strlen(suffixes[part]), suffixes[part]) == 0)
+        if (*name != '.' && n > strlen(suffixes[part]) &&
+            strcmp(name + n - strlen(suffixes[part]), suffixes[part]) == 0)
             return true;
     return false;
 }

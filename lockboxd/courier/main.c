@@ -18,7 +18,8 @@ static bool arg_check;
 static void help(void)
 {
     puts("lockbox-courier [OPTIONS]\n"
-         "Tells those who are not there what happens on the host: by mail, webhooks, and what else courier.conf names.\n\n"
+         "Tells those who are not there what happens on the host: by mail, webhooks, and what else courier.conf "
+         "names.\n\n"
          "  --config FILE              settings (default /etc/lockbox/courier.conf, and FILE.d/*.conf)\n"
          "  --approvers FILE           the people who decide (default /etc/lockbox/approvers.conf)\n"
          "  --socket PATH              where lockboxd listens (default " LB_CONTROL_SOCKET ")\n"

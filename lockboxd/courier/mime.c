@@ -16,7 +16,7 @@
 #define WORD_MAX 60 /* bytes that are left in one piece: an address, a fingerprint */
 #define ATOM_MAX 120
 
-/* --- header lines --------------------------------------------------------------------------------------------------- */
+/* --- header lines ------------------------------------------------------------------------------------------------- */
 
 /* That is said as it is: ASCII, nothing that looks like an encoded word, and places to break the line. */
 static bool is_plain(const char *text)
@@ -155,7 +155,7 @@ void lb_mime_atom(FILE *out, const char *text)
     }
 }
 
-/* --- bodies ---------------------------------------------------------------------------------------------------------- */
+/* --- bodies ------------------------------------------------------------------------------------------------------- */
 
 /* How a character stands in the result, of n bytes and where in its line it may be. */
 static bool is_as_it_is(const char *p, size_t n, bool first)

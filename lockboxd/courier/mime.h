@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Text in the forms that mail takes: ASCII alone, lines that end in CRLF, at most 76 columns wherever there is a place to
- * break. Nothing that comes in through `text` can end a line or begin another one. Whether `out` could be written is the
- * caller's to check.
+ * Text in the forms that mail takes: ASCII alone, lines that end in CRLF, at most 76 columns wherever there is a place
+ * to break. Nothing that comes in through `text` can end a line or begin another one. Whether `out` could be written is
+ * the caller's to check.
  */
 #pragma once
 
@@ -19,6 +19,6 @@ int lb_mime_mailbox(FILE *out, const char *name, const char *phrase, const char 
  * so that two texts never give the same. Cut where it would be longer than a header line can bear. */
 void lb_mime_atom(FILE *out, const char *text);
 
-/* A body as quoted-printable. `text` has its lines ended by \n. A line of it that begins with a dot, or "From ", does not
- * in the result: mail programs mangle those. */
+/* A body as quoted-printable. `text` has its lines ended by \n. A line of it that begins with a dot, or "From ", does
+ * not in the result: mail programs mangle those. */
 void lb_mime_body(FILE *out, const char *text);

@@ -27,7 +27,8 @@ static const char schema[] =
     " due INTEGER NOT NULL, until INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,"
     " dead INTEGER NOT NULL DEFAULT 0, error TEXT, body TEXT NOT NULL, UNIQUE (channel, id));"
     "CREATE INDEX IF NOT EXISTS letters_due ON letters (channel, target, due, row) WHERE dead = 0;"
-    "CREATE INDEX IF NOT EXISTS letters_failed ON letters (channel, target, request, row) WHERE dead = 0 AND attempts > 0;"
+    "CREATE INDEX IF NOT EXISTS letters_failed ON letters (channel, target, request, row) WHERE dead = 0 AND attempts "
+    "> 0;"
     "CREATE INDEX IF NOT EXISTS letters_until ON letters (until) WHERE dead = 0;"
     "CREATE INDEX IF NOT EXISTS letters_request ON letters (request) WHERE dead = 0;"
     "CREATE INDEX IF NOT EXISTS letters_dead ON letters (row) WHERE dead > 0;"
@@ -43,7 +44,7 @@ static void resetp(sqlite3_stmt **st)
 }
 #define USE LB_CLEANUP(resetp) sqlite3_stmt *
 
-/* --- meta ------------------------------------------------------------------------------------------------------------- */
+/* --- meta --------------------------------------------------------------------------------------------------------- */
 
 static int set_number(struct lb_outbox *o, const char *key, int64_t value)
 {
@@ -81,11 +82,12 @@ int64_t lb_outbox_position(const struct lb_outbox *o, const char **ret_hash)
     return o->position;
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------ */
 
 static int prepare_all(struct lb_outbox *o)
 {
-    const struct { sqlite3_stmt **st; const char *sql; } rows[] = {
+    const struct { sqlite3_stmt **st; const char *sql;
+    } rows[] = {
         { &o->insert, "INSERT OR IGNORE INTO letters (id, channel, target, request, seq, notice, due, until, body)"
                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)" },
         { &o->withdraw, "DELETE FROM letters WHERE dead = 0 AND request = ?1 AND channel = ?2 AND notice IN (1, 2)"
@@ -94,9 +96,10 @@ static int prepare_all(struct lb_outbox *o)
         { &o->failed, "UPDATE letters SET attempts = attempts + 1, due = max(due, ?2), error = ?3 WHERE row = ?1" },
         { &o->dead, "UPDATE letters SET attempts = attempts + 1, dead = 1, error = ?2 WHERE row = ?1 AND dead = 0" },
         { &o->set, "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)" },
-        { &o->due, "SELECT row, request FROM letters a WHERE channel = ?1 AND target = ?2 AND due <= ?3 AND dead = 0"
-                   " AND NOT EXISTS (SELECT 1 FROM letters b WHERE b.channel = ?1 AND b.target = ?2"
-                   " AND b.request = a.request AND b.row < a.row AND b.attempts > 0 AND b.dead = 0) ORDER BY due, row" },
+        { &o->due,
+          "SELECT row, request FROM letters a WHERE channel = ?1 AND target = ?2 AND due <= ?3 AND dead = 0"
+          " AND NOT EXISTS (SELECT 1 FROM letters b WHERE b.channel = ?1 AND b.target = ?2"
+          " AND b.request = a.request AND b.row < a.row AND b.attempts > 0 AND b.dead = 0) ORDER BY due, row" },
         { &o->load, "SELECT " COLUMNS ", body FROM letters WHERE row = ? AND dead = 0" },
         { &o->next, "SELECT min(due) FROM letters WHERE channel = ? AND target = ? AND due > ? AND dead = 0" },
         { &o->waiting, "SELECT count(*) FROM"
@@ -159,7 +162,7 @@ struct lb_outbox *lb_outbox_close(struct lb_outbox *o)
     return NULL;
 }
 
-/* --- a page ---------------------------------------------------------------------------------------------------------- */
+/* --- a page ------------------------------------------------------------------------------------------------------- */
 
 static bool is_full(struct lb_outbox *o, const struct lb_letter *l)
 {
@@ -240,7 +243,7 @@ int lb_outbox_take(struct lb_outbox *o, int64_t position, const char *hash, cons
     return 0;
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------------------------------ */
 
 int lb_outbox_targets(struct lb_outbox *o, int (*row)(void *userdata, const struct lb_outbox_target *t), void *userdata)
 {
@@ -349,7 +352,7 @@ int lb_outbox_mark(struct lb_outbox *o, const struct lb_mark *marks, size_t n)
     return lb_sql_finish(o->db, r);
 }
 
-/* --- what is given up ------------------------------------------------------------------------------------------------ */
+/* --- what is given up --------------------------------------------------------------------------------------------- */
 
 static int hurry(struct lb_outbox *o, int64_t after)
 {
@@ -387,7 +390,8 @@ int lb_outbox_untold(struct lb_outbox *o, int (*row)(void *userdata, const struc
 {
     LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
     int r = lb_sql_prepare(o->db, "SELECT channel, target, request, error, count(*), min(row),"
-                                  " (SELECT max(row) FROM letters b WHERE b.channel = a.channel AND b.target = a.target AND b.dead = 1)"
+                                  " (SELECT max(row) FROM letters b WHERE b.channel = a.channel AND b.target = "
+                                  "a.target AND b.dead = 1)"
                                   " FROM letters a WHERE dead = 1 GROUP BY channel, target", &st);
 
     while (r == 0 && (r = lb_sql_step(st)) > 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is to be told and has not been yet, on disk: letters, and up to where the log has been read, which move on in one
- * commit. So each event is told exactly what it was planned to be, whenever this process dies; a letter may arrive
+ * What is to be told and has not been yet, on disk: letters, and up to where the log has been read, which move on in
+ * one commit. So each event is told exactly what it was planned to be, whenever this process dies; a letter may arrive
  * twice, under the same name. All SQL of the courier is here. Times are µs since 1970.
  *
  * Errors: -ENOSPC, -EUCLEAN (damaged), -EROFS/-EACCES/-EIO, -ENOMEM.
@@ -40,7 +40,8 @@ struct lb_outbox_target {
     const char *channel, *target;
     int64_t waiting, dead;
 };
-int lb_outbox_targets(struct lb_outbox *o, int (*row)(void *userdata, const struct lb_outbox_target *t), void *userdata);
+int lb_outbox_targets(struct lb_outbox *o, int (*row)(void *userdata, const struct lb_outbox_target *t),
+                      void *userdata);
 
 /* Calls row for letters of a target that may be sent now, in their order, until it returns non-zero: none that comes
  * behind one of the same request that has failed already. `request` may be NULL. */
@@ -82,6 +83,6 @@ int lb_outbox_told(struct lb_outbox *o, const char *channel, const char *target,
 int lb_outbox_dead(struct lb_outbox *o, int64_t limit, int (*row)(void *userdata, const struct lb_letter *l),
                    void *userdata);
 
-/* Lets them be sent after all, those called `id` or all (NULL), until `until`. How many, or -errno. With all of them, what
- * is to be tried again later is due at once. */
+/* Lets them be sent after all, those called `id` or all (NULL), until `until`. How many, or -errno. With all of them,
+ * what is to be tried again later is due at once. */
 int64_t lb_outbox_revive(struct lb_outbox *o, const char *id, int64_t until);

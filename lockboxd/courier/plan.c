@@ -66,7 +66,7 @@ int lb_plan_add(struct lb_plan *p, const char *channel, const char *target, cons
     return l->target && (!person || l->person) ? 0 : -ENOMEM;
 }
 
-/* --- mail ------------------------------------------------------------------------------------------------------------ */
+/* --- mail --------------------------------------------------------------------------------------------------------- */
 
 /* Both stages in their order; a request that the vendor's own approver turned down never came before the customer. */
 static void asked(const struct lb_request *q, char *const *ret[2])
@@ -190,7 +190,7 @@ static int plan_mail(const struct lb_occasion *o, struct lb_plan *plan)
     return r;
 }
 
-/* --- webhooks -------------------------------------------------------------------------------------------------------- */
+/* --- webhooks ----------------------------------------------------------------------------------------------------- */
 
 static bool wants(const struct lb_webhook_config *w, const struct lb_event *e)
 {
@@ -212,7 +212,7 @@ static int plan_webhooks(const struct lb_occasion *o, struct lb_plan *plan)
     return r;
 }
 
-/* --- remote ---------------------------------------------------------------------------------------------------------- */
+/* --- remote ------------------------------------------------------------------------------------------------------- */
 
 /* Who may have been asked there is told that there is nothing to decide any more. */
 static int plan_remote(const struct lb_occasion *o, struct lb_plan *plan)
@@ -227,7 +227,7 @@ static int plan_remote(const struct lb_occasion *o, struct lb_plan *plan)
     return lb_plan_add(plan, "remote", "remote", NULL, LB_NOTICE_OUTCOME, 0, o->now + o->config->give_up);
 }
 
-/* --- all of it ------------------------------------------------------------------------------------------------------- */
+/* --- all of it ---------------------------------------------------------------------------------------------------- */
 
 static int (*const plans[])(const struct lb_occasion *o, struct lb_plan *plan) = {
     plan_mail, plan_webhooks, plan_remote,

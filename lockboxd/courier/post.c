@@ -98,7 +98,7 @@ void lb_post_expect(struct lb_post *p, const char *channel, const char *target)
     go_on(p);
 }
 
-/* --- what came of a letter ------------------------------------------------------------------------------------------- */
+/* --- what came of a letter ---------------------------------------------------------------------------------------- */
 
 static void flight_free(struct flight *f)
 {
@@ -237,7 +237,7 @@ static int on_write(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------------------------------ */
 
 struct pick {
     struct lb_post *post;
@@ -356,8 +356,8 @@ static void give_up(struct lb_post *p, const struct lb_time *now)
         t->hungry = true;
 }
 
-/* When something may be possible that is not now; the wall clock may be set, so it is looked at again and again. What is
- * due and has not been begun waits for a flight to land, or for its target's next try. */
+/* When something may be possible that is not now; the wall clock may be set, so it is looked at again and again. What
+ * is due and has not been begun waits for a flight to land, or for its target's next try. */
 static void set_alarm(struct lb_post *p, const struct lb_time *now)
 {
     int64_t wait = LOOK_AGAIN;
@@ -400,7 +400,7 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* --- from begin to end ----------------------------------------------------------------------------------------------- */
+/* --- from begin to end -------------------------------------------------------------------------------------------- */
 
 int lb_post_new(sd_event *event, struct lb_outbox *outbox, const struct lb_post_calls *calls, void *userdata,
                 struct lb_post **ret)
@@ -491,7 +491,7 @@ struct lb_post *lb_post_free(struct lb_post *p)
     return NULL;
 }
 
-/* --- how it is ------------------------------------------------------------------------------------------------------- */
+/* --- how it is ---------------------------------------------------------------------------------------------------- */
 
 static void set_time(json_t *j, const char *key, int64_t wall)
 {
@@ -505,8 +505,9 @@ static void set_time(json_t *j, const char *key, int64_t wall)
 
 static const char *state_of(const struct lb_post *p, const struct target *t)
 {
-    bool known = p->config && (strcmp(t->channel, "webhook") == 0 ? lb_courier_config_webhook(p->config, t->name) != NULL
-                                                                  : lb_courier_config_has(p->config, t->channel));
+    bool known =
+        p->config && (strcmp(t->channel, "webhook") == 0 ? lb_courier_config_webhook(p->config, t->name) != NULL
+                                                         : lb_courier_config_has(p->config, t->channel));
 
     return !known ? "disabled" : t->circuit.failures ? "failing" : t->sent ? "connected" : "idle";
 }
@@ -537,9 +538,9 @@ static int count(void *userdata, const struct lb_outbox_target *row)
                 json_object_set_new(j, "dead", json_integer(row->dead));
             return 0;
         }
-    json_array_append_new(array, json_pack("{ss ss ss sI sI sI}", "channel", row->channel, "target", row->target, "state",
-                                           "idle", "sent", (json_int_t)0, "waiting", (json_int_t)row->waiting, "dead",
-                                           (json_int_t)row->dead));
+    json_array_append_new(array, json_pack("{ss ss ss sI sI sI}", "channel", row->channel, "target", row->target,
+                                           "state", "idle", "sent", (json_int_t)0, "waiting", (json_int_t)row->waiting,
+                                           "dead", (json_int_t)row->dead));
     return 0;
 }
 

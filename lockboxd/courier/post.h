@@ -17,8 +17,8 @@
 struct lb_post;
 
 struct lb_post_calls {
-    /* A target has not been reachable for LB_POST_PATIENCE; the request of the letter at hand may be NULL. Once, until it
-     * works again. All borrowed. */
+    /* A target has not been reachable for LB_POST_PATIENCE; the request of the letter at hand may be NULL. Once, until
+     * it works again. All borrowed. */
     void (*failing)(void *userdata, const char *channel, const char *target, const char *request, const char *problem);
     void (*given_up)(void *userdata); /* there are letters that the trail does not know of yet */
 };

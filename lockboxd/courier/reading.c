@@ -33,7 +33,7 @@ struct lb_reading {
 
 static void go_on(struct lb_reading *r);
 
-/* --- a page ---------------------------------------------------------------------------------------------------------- */
+/* --- a page ------------------------------------------------------------------------------------------------------- */
 
 static void steps_clear(struct lb_reading *r)
 {
@@ -93,7 +93,7 @@ static void commit(struct lb_reading *r)
     page_done(r);
 }
 
-/* --- letters --------------------------------------------------------------------------------------------------------- */
+/* --- letters ------------------------------------------------------------------------------------------------------ */
 
 /* What is not plain in an identifier, or would end a part of it. */
 static void put_escaped(FILE *out, const char *text)
@@ -190,7 +190,7 @@ static int write_letters(struct lb_reading *r, const struct lb_matter *m)
     return error;
 }
 
-/* --- a request that is not known ------------------------------------------------------------------------------------- */
+/* --- a request that is not known ---------------------------------------------------------------------------------- */
 
 static void on_events(void *userdata, const char *error, const json_t *parameters);
 
@@ -248,7 +248,7 @@ static void on_events(void *userdata, const char *error, const json_t *parameter
         go_on(r);
 }
 
-/* --- event by event -------------------------------------------------------------------------------------------------- */
+/* --- event by event ----------------------------------------------------------------------------------------------- */
 
 static void tell_parts(struct lb_courier *c, const struct lb_matter *m)
 {
@@ -316,7 +316,7 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* --- the log --------------------------------------------------------------------------------------------------------- */
+/* --- the log ------------------------------------------------------------------------------------------------------ */
 
 static int64_t position(void *userdata, const char **ret_hash)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Standard Webhooks (https://www.standardwebhooks.com): a message's ID, which is the same at each try, when it was sent,
- * and a signature over both and the body, so that who receives it knows that it is ours, new, and not there twice.
+ * Standard Webhooks (https://www.standardwebhooks.com): a message's ID, which is the same at each try, when it was
+ * sent, and a signature over both and the body, so that who receives it knows that it is ours, new, and not there
+ * twice.
  */
 #pragma once
 

@@ -13,8 +13,8 @@ void lb_stories_forget(struct lb_stories *s); /* all of them */
 
 /*
  * The next event of the log. *ret is the request as it is after it, borrowed until the next call, NULL for the host's
- * own and for what does not fit together. -ENOENT: the request is not known here, nothing has happened: hand it in as it
- * was before this event (lb_stories_put), and call again. -ENOMEM.
+ * own and for what does not fit together. -ENOENT: the request is not known here, nothing has happened: hand it in as
+ * it was before this event (lb_stories_put), and call again. -ENOMEM.
  */
 int lb_stories_event(struct lb_stories *s, const struct lb_event *e, const struct lb_request **ret);
 

@@ -152,7 +152,8 @@ void lb_tell_given_up(struct lb_tell *t)
     go(t, 0);
 }
 
-void lb_tell_failing(struct lb_tell *t, const char *channel, const char *target, const char *request, const char *problem)
+void lb_tell_failing(struct lb_tell *t, const char *channel, const char *target, const char *request,
+                     const char *problem)
 {
     struct word *w = t->failing.n < FAILING_MAX ? lb_list_append(&t->failing, sizeof(*w)) : NULL;
 

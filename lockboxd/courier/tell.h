@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What could not be delivered, into the trail: org.lockbox.Audit.Undelivered, once for each, and again until it is there. */
+/* What could not be delivered, into the trail: org.lockbox.Audit.Undelivered, once for each, and again until it is
+ * there. */
 #pragma once
 
 #include "lockboxd/courier/outbox.h"

@@ -47,7 +47,7 @@ char *lb_template_fill(const char *text, const char *link, const struct lb_matte
     return NULL;
 }
 
-/* --- mistakes -------------------------------------------------------------------------------------------------------- */
+/* --- mistakes ----------------------------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static int say(char **ret_mistake, const char *format, ...)
 {
@@ -71,8 +71,8 @@ static bool is_alone(const char *text, const char *p, const char *next)
     return p > text && is_blank_or(":[,", p[-1]) && is_blank_or(",]}", *next);
 }
 
-/* Behind a backslash, or within \uXXXX, what somebody else says would be read as part of the escape: a quote in it ended
- * the string. */
+/* Behind a backslash, or within \uXXXX, what somebody else says would be read as part of the escape: a quote in it
+ * ended the string. */
 static bool is_in_escape(const char *backslash)
 {
     char word[LB_SENTENCE_NAME_MAX];
@@ -85,7 +85,8 @@ static bool is_in_escape(const char *backslash)
 }
 
 /* A word at `p`, up to `next`. */
-static int check_word(const char *text, const char *p, const char *next, const char *word, bool quoted, char **ret_mistake)
+static int check_word(const char *text, const char *p, const char *next, const char *word, bool quoted,
+                      char **ret_mistake)
 {
     const char *near = lb_words_know(word) ? NULL : lb_words_near(word);
 
@@ -93,7 +94,8 @@ static int check_word(const char *text, const char *p, const char *next, const c
         return say(ret_mistake, "{%s} stands for nothing%s%s%s", word, near ? " (did you mean {" : "", near ? near : "",
                    near ? "}?)" : "");
     if (!quoted && !(lb_words_is_number(word) && is_alone(text, p, next)))
-        return say(ret_mistake, "{%s} has to stand in quotes: without them only a number can, as a value of its own", word);
+        return say(ret_mistake, "{%s} has to stand in quotes: without them only a number can, as a value of its own",
+                   word);
     return 0;
 }
 

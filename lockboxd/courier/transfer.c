@@ -181,7 +181,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 static int set_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *source_of)
 {
     static const uint32_t masks[] = {
-        [CURL_POLL_NONE] = 0, [CURL_POLL_IN] = EPOLLIN, [CURL_POLL_OUT] = EPOLLOUT, [CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT,
+        [CURL_POLL_NONE] = 0, [CURL_POLL_IN] = EPOLLIN, [CURL_POLL_OUT] = EPOLLOUT,
+        [CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT,
     };
     struct lb_transfers *all = userdata;
     sd_event_source *source = source_of;

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
-#define LB_TRANSFER_ANSWER_MAX (64 * 1024) /* bytes of an answer's body, and of all that is before: more fails the transfer */
+/* Bytes of an answer's body, and of all that is before it: more fails the transfer. */
+#define LB_TRANSFER_ANSWER_MAX (64 * 1024)
 
 /* How the other end proves who it is, and we to it. Paths and texts are borrowed; NULL: curl's own default. */
 struct lb_tls {
@@ -29,8 +30,8 @@ int lb_transfers_new(sd_event *event, const char *proxy, struct lb_transfers **r
 struct lb_transfers *lb_transfers_free(struct lb_transfers *t);
 
 /* A handle with the settings above, for one URL. `protocols` as CURLOPT_PROTOCOLS_STR has it, such as "https" or
- * "smtp,smtps". What the caller sets besides must not undo them. -ENOMEM, also where curl cannot do it; -EACCES: our key
- * cannot be read, *ret_error (owned) says why. */
+ * "smtp,smtps". What the caller sets besides must not undo them. -ENOMEM, also where curl cannot do it; -EACCES: our
+ * key cannot be read, *ret_error (owned) says why. */
 int lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls,
                        CURL **ret, char **ret_error);
 
@@ -56,9 +57,9 @@ typedef void lb_transfer_done(void *userdata, const struct lb_transfer_result *r
 /* What curl does, and what the other end answers, in lines; never what we send, in which there are secrets. */
 typedef void lb_transfer_step(void *userdata, const char *text);
 
-/* Begins; `step` may be NULL. With recipients it is a mail, which goes in a thread of its own (aside.h). Takes the handle
- * and the lists of headers or recipients (may be NULL; curl_slist_free_all'ed at the end), also on failure. The bytes that
- * a handle for HTTPS sends are the caller's, and stay until the end. -ENOMEM, -EIO, -EAGAIN. */
+/* Begins; `step` may be NULL. With recipients it is a mail, which goes in a thread of its own (aside.h). Takes the
+ * handle and the lists of headers or recipients (may be NULL; curl_slist_free_all'ed at the end), also on failure. The
+ * bytes that a handle for HTTPS sends are the caller's, and stay until the end. -ENOMEM, -EIO, -EAGAIN. */
 int lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_slist *headers, struct curl_slist *recipients,
                       int64_t timeout_usec, lb_transfer_done *done, lb_transfer_step *step, void *userdata,
                       struct lb_transfer **ret);

@@ -10,7 +10,7 @@
 #include "lockboxd/proto/public.h"
 #include "policy/base.h"
 
-/* --- bodies: each is owned, NULL when out of memory ------------------------------------------------------------------ */
+/* --- bodies: each is owned, NULL when out of memory --------------------------------------------------------------- */
 
 static char *dump(json_t *object)
 {
@@ -130,8 +130,8 @@ static char *compose_teams(const struct lb_webhook_config *w, const char *link, 
     }
     return dump(json_pack("{ss s[{ss s{ss ss ss so}}]}", "type", "message", "attachments", "contentType",
                           "application/vnd.microsoft.card.adaptive", "content", "$schema",
-                          "http://adaptivecards.io/schemas/adaptive-card.json", "type", "AdaptiveCard", "version", "1.4",
-                          "body", lines));
+                          "http://adaptivecards.io/schemas/adaptive-card.json", "type", "AdaptiveCard", "version",
+                          "1.4", "body", lines));
 }
 
 static char *compose_template(const struct lb_webhook_config *w, const char *link, const struct lb_matter *m)
@@ -160,7 +160,7 @@ static int compose(const struct lb_courier_config *config, const char *target, c
     return *ret ? 0 : -ENOMEM;
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------------------------------ */
 
 /* Nothing of anybody's words is in these. */
 static int add_ntfy(struct curl_slist **headers, const struct lb_letter *l)

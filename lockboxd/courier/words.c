@@ -32,7 +32,7 @@ static void escape(FILE *out, const char *value, enum lb_form form)
     }
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------- */
 
 /* Each returns 1 if it has written something, 0 if there is nothing, or -errno. */
 
@@ -109,9 +109,10 @@ static int put_field(FILE *out, enum lb_form form, const struct lb_field *f, con
     return 0;
 }
 
-/* --- fields by name -------------------------------------------------------------------------------------------------- */
+/* --- fields by name ----------------------------------------------------------------------------------------------- */
 
-/* The row of "a.b" in a table, and the struct that it is in: `base`, or one within. NULL: there is none that is text. */
+/* The row of "a.b" in a table, and the struct that it is in: `base`, or one within. NULL: there is none that is
+ * text. */
 static const struct lb_field *find(const struct lb_field *table, const char *name, const void **base)
 {
     char part[LB_SENTENCE_NAME_MAX];
@@ -148,7 +149,7 @@ static int put_named(FILE *out, const struct lb_words *w, const char *name, bool
     return f ? put_field(out, w->form, f, event, optional) : 0;
 }
 
-/* --- words of our own ------------------------------------------------------------------------------------------------ */
+/* --- words of our own --------------------------------------------------------------------------------------------- */
 
 /* What has happened, in a word or two. */
 static const char *const titles[LB_EVENT_MAX_] = {
@@ -285,8 +286,9 @@ static int put_review(const struct lb_words *w, FILE *out)
 {
     const struct lb_request *r = w->matter->request;
 
-    return r && r->state == LB_STATE_REVIEW ? fputs("You decide for the vendor. The customer is asked after you.", out) >= 0
-                                            : 0;
+    return r && r->state == LB_STATE_REVIEW
+               ? fputs("You decide for the vendor. The customer is asked after you.", out) >= 0
+               : 0;
 }
 
 /* Where it stands, and until when. */

@@ -9,9 +9,9 @@
 #include "lockboxd/courier/letter.h"
 #include "policy/sentence.h"
 
-/* Into what a value is written. In HTML nothing in it is markup, and a line's end is one there, too. In JSON it is within
- * quotes, and for a program: times are RFC 3339 UTC, and numbers are 0 where there is none, so that they can also stand
- * without quotes. */
+/* Into what a value is written. In HTML nothing in it is markup, and a line's end is one there, too. In JSON it is
+ * within quotes, and for a program: times are RFC 3339 UTC, and numbers are 0 where there is none, so that they can
+ * also stand without quotes. */
 enum lb_form { LB_FORM_PLAIN, LB_FORM_HTML, LB_FORM_JSON, LB_FORM_MAX_ };
 
 struct lb_words {
@@ -30,6 +30,6 @@ bool lb_words_is_number(const char *name);
 /* The name that was meant, for "did you mean"; NULL: none is near. */
 const char *lb_words_near(const char *name);
 
-/* An lb_sentence_value; `userdata` is the struct lb_words. All of a value is safe to show, as by lb_text_clean, but that
- * those of more than one line have line ends. -ENOMEM. */
+/* An lb_sentence_value; `userdata` is the struct lb_words. All of a value is safe to show, as by lb_text_clean, but
+ * that those of more than one line have line ends. -ENOMEM. */
 int lb_words_write(void *userdata, const char *name, bool optional, FILE *out);

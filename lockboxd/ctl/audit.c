@@ -210,8 +210,10 @@ static int read_journal(struct audit *a, const char *path)
     r = lb_copy_verify(&copy, a->verify, &entries);
     a->foreign = entries.foreign;
     if (r == -EBADMSG)
-        return lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "%s is not what journalctl --output=export writes, or is cut off behind "
-                           "event %" PRId64, path ? path : "this", lb_verify_next(a->verify) - 1);
+        return lb_ctl_fail(a->ctl, LB_EXIT_FAILED,
+                           "%s is not what journalctl --output=export writes, or is cut off behind "
+                           "event %" PRId64,
+                           path ? path : "this", lb_verify_next(a->verify) - 1);
     if (r == -EXDEV)
         return lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "there are events of several machines; verify one at a time: "
                            "journalctl -D DIR -o export _MACHINE_ID=ID | lockboxctl audit verify --journal -");
@@ -240,7 +242,8 @@ static int tell_flaw(const struct audit *a, const struct lb_verdict *d)
             lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is missing%s%s%s", d->seq, d->what ? ": " : "",
                         d->what ? d->what : "", unseen);
         if (d->seq == 1 && ctl->options[LB_OPTION_JOURNAL])
-            lb_ctl_fail(ctl, 0, "where the journal has dropped its oldest entries, say the last known: --known SEQ:HASH");
+            lb_ctl_fail(ctl, 0,
+                        "where the journal has dropped its oldest entries, say the last known: --known SEQ:HASH");
         return LB_EXIT_FAILED;
     case LB_FLAW_MISPLACED:
         return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is not in its place%s%s", d->seq,
@@ -251,8 +254,10 @@ static int tell_flaw(const struct audit *a, const struct lb_verdict *d)
         return lb_ctl_fail(ctl, LB_EXIT_FAILED, "there are two different events %" PRId64 ": one of them was made up, "
                            "or the log was begun anew", d->seq);
     case LB_FLAW_REWRITTEN:
-        return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is not the one that is known%s%s: it, or one before it, "
-                           "was written anew", d->seq, d->what ? "; " : "", d->what ? d->what : "");
+        return lb_ctl_fail(ctl, LB_EXIT_FAILED,
+                           "event %" PRId64 " is not the one that is known%s%s: it, or one before it, "
+                           "was written anew",
+                           d->seq, d->what ? "; " : "", d->what ? d->what : "");
     case LB_FLAW_FORGED:
         return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is no checkpoint of this log: %s", d->seq, d->what);
     default:
@@ -293,8 +298,9 @@ static void tell_checkpoint(const struct audit *a, const struct lb_verify_checkp
                 lb_human_stamp(c->time, stamp), checked_names[a->checked],
                 a->checked == LB_CHECKED_NOT ? " (it is with --key FILE: lockboxctl audit key >FILE)" : "");
     if (a->checked == LB_CHECKED_BAD)
-        lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "the checkpoint that is event %" PRId64 " was not signed by the host's key: %s",
-                    c->seq, a->problem);
+        lb_ctl_fail(a->ctl, LB_EXIT_FAILED,
+                    "the checkpoint that is event %" PRId64 " was not signed by the host's key: %s", c->seq,
+                    a->problem);
 }
 
 static int tell(const struct audit *a, const struct lb_verdict *d)
@@ -326,8 +332,8 @@ static json_t *pack_checkpoint(const struct audit *a, const struct lb_verify_che
     char time[LB_LINES_TIME_MAX] = "";
 
     lb_lines_format_time(c->time, time);
-    return json_pack("{s:I, s:I, s:s, s:s, s:s*}", "seq", (json_int_t)c->seq, "events", (json_int_t)c->events, "time", time,
-                     "signature", checked_names[a->checked], "problem", a->problem);
+    return json_pack("{s:I, s:I, s:s, s:s, s:s*}", "seq", (json_int_t)c->seq, "events", (json_int_t)c->events, "time",
+                     time, "signature", checked_names[a->checked], "problem", a->problem);
 }
 
 static int tell_json(const struct audit *a, const struct lb_verdict *d)

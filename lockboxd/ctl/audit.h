@@ -22,7 +22,7 @@ void lb_copy_close(struct lb_copy *copy);
 /* As lb_entries_verify. */
 int lb_copy_verify(struct lb_copy *copy, struct lb_verify *verify, struct lb_entries *entries);
 
-/* Calls page with the events of request `id`, one at a time, as lb_ctl_pages does, from the journal files in `directory`:
- * those that lockboxd's own unit wrote, each number once. Whether they are whole is lb_copy_verify's business. enum
- * lb_exit. */
+/* Calls page with the events of request `id`, one at a time, as lb_ctl_pages does, from the journal files in
+ * `directory`: those that lockboxd's own unit wrote, each number once. Whether they are whole is lb_copy_verify's
+ * business. enum lb_exit. */
 int lb_copy_events(const struct lb_ctl *ctl, const char *directory, const char *id, lb_ctl_page *page, void *userdata);

@@ -133,8 +133,9 @@ static int hand_in(struct lb_ctl *ctl, const char *statement, const char *signat
 {
     const char *by = ctl->options[LB_OPTION_APPROVER];
     LB_JSON json_t *reply = NULL;
-    int r = lb_ctl_call(ctl, LB_AUDIT "Countersign",
-                        json_pack("{s:s, s:s, s:s*}", "statement", statement, "signature", signature, "by", by), &reply);
+    int r =
+        lb_ctl_call(ctl, LB_AUDIT "Countersign",
+                    json_pack("{s:s, s:s, s:s*}", "statement", statement, "signature", signature, "by", by), &reply);
 
     if (r != LB_EXIT_DONE)
         return r;

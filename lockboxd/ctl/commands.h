@@ -25,14 +25,14 @@ static inline void lb_commands_closep(struct lb_commands **commands)
  * else's, who came by su, is none of the access. */
 int lb_commands_learn(const struct lb_ctl *ctl, const json_t *events, void *commands);
 
-/* No more events: goes to the first entry. Where the caller may not read the journal, or it does not go back so far, that
- * is told, and there are none, or less. enum lb_exit. */
+/* No more events: goes to the first entry. Where the caller may not read the journal, or it does not go back so far,
+ * that is told, and there are none, or less. enum lb_exit. */
 int lb_commands_begin(struct lb_commands *commands);
 
 /*
  * 1 and the next entry in the journal's order, 0 if there is none, -errno. ret_time is µs since 1970; *ret (owned) is
- * { "source": "journal", time, session, identifier, message, pid, uid, exe, command, transport, audit }, with what is not
- * known left out and every text made safe to show. A program that the kernel's audit saw is one entry, with its
+ * { "source": "journal", time, session, identifier, message, pid, uid, exe, command, transport, audit }, with what is
+ * not known left out and every text made safe to show. A program that the kernel's audit saw is one entry, with its
  * arguments in `command` and `audit` being lb_commands_execve.
  */
 int lb_commands_next(struct lb_commands *commands, int64_t *ret_time, json_t **ret);

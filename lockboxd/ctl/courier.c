@@ -69,11 +69,13 @@ static int call(const struct lb_ctl *ctl, const char *method, json_t *parameters
     return LB_EXIT_DONE;
 }
 
-/* --- status ---------------------------------------------------------------------------------------------------------- */
+/* --- status ------------------------------------------------------------------------------------------------------- */
 
 static enum lb_colour colour_of(const char *state)
 {
-    return strcmp(state, "failing") == 0 ? LB_COLOUR_RED : strcmp(state, "disabled") == 0 ? LB_COLOUR_DIM : LB_COLOUR_NONE;
+    return strcmp(state, "failing") == 0    ? LB_COLOUR_RED
+           : strcmp(state, "disabled") == 0 ? LB_COLOUR_DIM
+                                            : LB_COLOUR_NONE;
 }
 
 /* "  webhook siem: failing since 18:00, 3 waiting: could not connect" */
@@ -193,8 +195,10 @@ void lb_courier_print(const struct lb_ctl *ctl)
     if (r >= 0 && !reply.error)
         print_status(ctl, reply.parameters);
     else if (r < 0)
-        fprintf(ctl->out.out, "Courier:  %s\n", absent ? "not running" : r == -EPERM ? "an impostor listens on its socket"
-                                                                                     : strerrordesc_np(-r));
+        fprintf(ctl->out.out, "Courier:  %s\n",
+                absent        ? "not running"
+                : r == -EPERM ? "an impostor listens on its socket"
+                              : strerrordesc_np(-r));
 }
 
 int verb_courier_status(struct lb_ctl *ctl)
@@ -211,7 +215,7 @@ int verb_courier_status(struct lb_ctl *ctl)
     return LB_EXIT_DONE;
 }
 
-/* --- what is given up ------------------------------------------------------------------------------------------------ */
+/* --- what is given up --------------------------------------------------------------------------------------------- */
 
 int verb_courier_dead(struct lb_ctl *ctl)
 {
@@ -255,7 +259,7 @@ int verb_courier_retry(struct lb_ctl *ctl)
     return LB_EXIT_DONE;
 }
 
-/* --- a test ---------------------------------------------------------------------------------------------------------- */
+/* --- a test ------------------------------------------------------------------------------------------------------- */
 
 /* A line for each step, and the verdict. */
 static int print_step(const struct lb_ctl *ctl, const json_t *reply)

@@ -111,8 +111,8 @@ const char *lb_ctl_string(const json_t *object, const char *key);
 int64_t lb_ctl_int(const json_t *object, const char *key);
 int64_t lb_ctl_time(const json_t *object, const char *key);
 
-/* Calls page with each page of events that the caller may read, from sequence number `since` (negative: so many from the
- * end) on, of one request (NULL: all), until it returns another status than LB_EXIT_DONE. enum lb_exit. */
+/* Calls page with each page of events that the caller may read, from sequence number `since` (negative: so many from
+ * the end) on, of one request (NULL: all), until it returns another status than LB_EXIT_DONE. enum lb_exit. */
 typedef int lb_ctl_page(const struct lb_ctl *ctl, const json_t *events, void *userdata);
 int lb_ctl_pages(const struct lb_ctl *ctl, int64_t since, const char *request, lb_ctl_page *page, void *userdata);
 
@@ -205,8 +205,8 @@ const char *lb_show_receipt(const json_t *request, char *buf);
 /* All of it, a line a fact. enum lb_exit. */
 int lb_show_request(const struct lb_ctl *ctl, const json_t *request);
 
-/* left_behind.c: the report of what the access changed on the host, in a line ("" where there is none yet; returns buf),
- * and as a table of all that it lists (nothing where that is nothing). 0, -ENOMEM. */
+/* left_behind.c: the report of what the access changed on the host, in a line ("" where there is none yet; returns
+ * buf), and as a table of all that it lists (nothing where that is nothing). 0, -ENOMEM. */
 #define LB_SHOW_LEFT_MAX 256
 const char *lb_show_left_behind(const json_t *request, char *buf);
 int lb_show_changes(const struct lb_ctl *ctl, const json_t *request);

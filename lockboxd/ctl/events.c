@@ -132,8 +132,8 @@ static int each_page(const struct lb_ctl *ctl, int64_t since, lb_ctl_page *page,
                      : lb_ctl_pages(ctl, since, id, page, userdata);
 }
 
-/* Twice over the events: whose sessions they are has to be known before the first entry is looked for. Without this host's
- * journal there are still the events. */
+/* Twice over the events: whose sessions they are has to be known before the first entry is looked for. Without this
+ * host's journal there are still the events. */
 static int tell_story(const struct lb_ctl *ctl, struct story *s)
 {
     const char *directory = ctl->options[LB_OPTION_JOURNAL_DIRECTORY];

@@ -29,7 +29,8 @@ static bool is_formula(const char *text)
     return *text && strchr("=+-@\t\r\n|%", *text);
 }
 
-/* A cell, always in quotes. Whoever may write a ticket would run something at the auditor's: the apostrophe makes it text. */
+/* A cell, always in quotes. Whoever may write a ticket would run something at the auditor's: the apostrophe makes it
+ * text. */
 static void print_cell(const struct lb_ctl *ctl, const char *text, const char *separator)
 {
     FILE *out = ctl->out.out;

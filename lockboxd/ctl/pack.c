@@ -129,8 +129,8 @@ static int find_checkpoint(const struct lb_ctl *ctl, const json_t *events, void 
     (void)ctl;
     json_array_foreach (events, i, event) {
         const char *json = lb_ctl_string(event, "json");
-        LB_JSON json_t *own = strcmp(lb_ctl_string(event, "event"), "checkpoint") == 0 ? lb_json_load(json, strlen(json))
-                                                                                       : NULL;
+        LB_JSON json_t *own =
+            strcmp(lb_ctl_string(event, "event"), "checkpoint") == 0 ? lb_json_load(json, strlen(json)) : NULL;
         if (lb_ctl_int(own, "count") < p->last)
             continue;
         p->checkpoint = lb_ctl_int(event, "seq");
@@ -182,7 +182,8 @@ static int put_statement(struct lb_pack *p, int64_t seq, const json_t *own)
 
     if (r == LB_EXIT_DONE)
         r = put_numbered(p, seq, ".sig", lb_ctl_string(own, "signature"));
-    if (r == LB_EXIT_DONE && !lb_strings_contain(p->approvers, approver) && lb_strings_append(&p->approvers, approver) < 0)
+    if (r == LB_EXIT_DONE && !lb_strings_contain(p->approvers, approver) &&
+        lb_strings_append(&p->approvers, approver) < 0)
         r = lb_ctl_lost(p->ctl, -ENOMEM);
     return r;
 }
@@ -242,7 +243,8 @@ static int take_slice(const struct lb_ctl *ctl, const json_t *events, void *user
         int r = LB_EXIT_DONE;
 
         if (seq != p->next)
-            return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is not to be had: lockboxctl audit verify", p->next);
+            return lb_ctl_fail(ctl, LB_EXIT_FAILED, "event %" PRId64 " is not to be had: lockboxctl audit verify",
+                               p->next);
         if (fprintf(s->f, "%s\n", json) < 0)
             return LB_EXIT_FAILED;
         p->next++;
@@ -368,7 +370,8 @@ static int take_command(const struct lb_ctl *ctl, json_t *command, void *userdat
 static int put_commands(struct lb_pack *p)
 {
     struct commands c = { p, NULL };
-    int r = lb_commands_each(p->ctl, p->ctl->id, take_command, &c), closed = c.f ? lb_pack_close(p, c.f, !ferror(c.f)) : 0;
+    int r = lb_commands_each(p->ctl, p->ctl->id, take_command, &c),
+        closed = c.f ? lb_pack_close(p, c.f, !ferror(c.f)) : 0;
 
     return r == LB_EXIT_DONE ? closed : r;
 }
@@ -469,7 +472,8 @@ static int open_tar(struct lb_pack *p)
     return lb_ctl_fail(p->ctl, LB_EXIT_FAILED, "%s: %s", file, strerrordesc_np(errno));
 }
 
-/* What is there is not written over. A file system over a network may know the second way alone, one on a stick the first. */
+/* What is there is not written over. A file system over a network may know the second way alone, one on a stick the
+ * first. */
 static int give_name(const char *unfinished, const char *file)
 {
     if (renameat2(AT_FDCWD, unfinished, AT_FDCWD, file, RENAME_NOREPLACE) == 0)

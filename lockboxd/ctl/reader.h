@@ -33,8 +33,8 @@ int lb_reader_or(struct lb_reader *reader);
 /* 1: at the next entry, the one whose fields are read now; 0: there is none; -errno. */
 int lb_reader_next(struct lb_reader *reader);
 
-/* All of the entry's fields as they are, NAME=VALUE, n bytes each, and as the last __REALTIME_TIMESTAMP, when it came in.
- * What take returns below 0 ends it. -EBADMSG: the file is damaged there. -errno. */
+/* All of the entry's fields as they are, NAME=VALUE, n bytes each, and as the last __REALTIME_TIMESTAMP, when it came
+ * in. What take returns below 0 ends it. -EBADMSG: the file is damaged there. -errno. */
 typedef int lb_reader_field(void *userdata, const char *field, size_t n);
 int lb_reader_fields(struct lb_reader *reader, lb_reader_field *take, void *userdata);
 

@@ -27,7 +27,8 @@ static int end(struct lb_ctl *ctl, const char *method, json_t *parameters, const
 
     if (r != LB_EXIT_DONE)
         return r;
-    /* First of all: who revokes from elsewhere reads it at once. Who hands back his own access may not read even this. */
+    /* First of all: who revokes from elsewhere reads it at once. Who hands back his own access may not read even
+     * this. */
     if (!ctl->options[LB_OPTION_JSON])
         lb_act_say_done(ctl, done, request, "; everything in its sessions ends now");
     r = lb_ctl_await(ctl, "ending", END_MS, &after);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A reviewed script: its bytes go to the daemon, which runs them if a rule names them, and what they write comes back. */
+/* A reviewed script: its bytes go to the daemon, which runs them if a rule names them, and what they write comes
+ * back. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -176,7 +176,8 @@ static void put_receipt(FILE *out, const json_t *end)
 {
     int64_t killed = lb_ctl_int(end, "killed"), shared = lb_ctl_int(end, "shared");
 
-    fprintf(out, "%" PRId64 " process%s ended in %" PRId64 " ms", killed, killed == 1 ? "" : "es", lb_ctl_int(end, "ms"));
+    fprintf(out, "%" PRId64 " process%s ended in %" PRId64 " ms", killed, killed == 1 ? "" : "es",
+            lb_ctl_int(end, "ms"));
     put_kinds(out, json_object_get(end, "kinds"));
     if (shared == 0)
         fputs(", nothing left", out);

@@ -85,7 +85,8 @@ static int put_armour(char **signature)
     return 0;
 }
 
-int lb_signed_read(const struct lb_ctl *ctl, const char *file, const char *beside, char **ret_text, char **ret_signature)
+int lb_signed_read(const struct lb_ctl *ctl, const char *file, const char *beside, char **ret_text,
+                   char **ret_signature)
 {
     LB_FREE char *text = NULL, *signature = NULL, *path = NULL;
     bool input = !file || strcmp(file, "-") == 0;

@@ -34,7 +34,8 @@ void lb_picture_clear(struct lb_picture *p);
 void lb_picture_add(struct lb_picture *p, const char *kind, const char *name, const char *detail, const char *digest);
 void lb_picture_unknown(struct lb_picture *p, const char *kind, const char *why);
 
-/* A descriptor of something below root, for reading, links followed; never blocks. `flags`: more of open(2)'s. -errno. */
+/* A descriptor of something below root, for reading, links followed; never blocks. `flags`: more of open(2)'s.
+ * -errno. */
 int lb_picture_open_at(const struct lb_picture *p, const char *path, int flags);
 /* The same of a regular file; -EINVAL for what is none. */
 int lb_picture_open_file(const struct lb_picture *p, const char *path);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Decides as it is told: reads "Approve ID" or "Revoke ID", calls that method, and prints "CLOCK CLOCK", when the call was
- * sent and when it was answered. Run it in an approver's login session.
+ * Decides as it is told: reads "Approve ID" or "Revoke ID", calls that method, and prints "CLOCK CLOCK", when the call
+ * was sent and when it was answered. Run it in an approver's login session.
  */
 #include "lockboxd/proto/client.h"
 #include "tests/bench/bench.h"

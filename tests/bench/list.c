@@ -43,8 +43,10 @@ static struct lb_store *open_store(const char *directory)
 static void fill(const char *directory, int64_t old)
 {
     struct lb_event events[] = {
-        event_of("7F3K-9QXM", LB_EVENT_REQUESTED, LB_STATE_PENDING), event_of("7F3K-9QXM", LB_EVENT_DENIED, LB_STATE_DENIED),
-        event_of("7F3K-9QX1", LB_EVENT_REQUESTED, LB_STATE_PENDING), event_of("7F3K-9QX2", LB_EVENT_REQUESTED, LB_STATE_PENDING),
+        event_of("7F3K-9QXM", LB_EVENT_REQUESTED, LB_STATE_PENDING),
+        event_of("7F3K-9QXM", LB_EVENT_DENIED, LB_STATE_DENIED),
+        event_of("7F3K-9QX1", LB_EVENT_REQUESTED, LB_STATE_PENDING),
+        event_of("7F3K-9QX2", LB_EVENT_REQUESTED, LB_STATE_PENDING),
         event_of("7F3K-9QX3", LB_EVENT_REQUESTED, LB_STATE_PENDING),
     };
     struct lb_store *s = open_store(directory);

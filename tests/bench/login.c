@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Logins that wait, one after the other, each an engineer's who was never here, through the real module; and before each
- * the disk's own measure, a bare append of 512 bytes with fdatasync.
+ * Logins that wait, one after the other, each an engineer's who was never here, through the real module; and before
+ * each the disk's own measure, a bare append of 512 bytes with fdatasync.
  *
  *     login N DIRECTORY USER FILE
  *
- * DIRECTORY holds a stack called sshd, FILE is appended to. Prints "commit NANOSECONDS", "waiting ID" and, once the login
- * is released, "released CLOCK".
+ * DIRECTORY holds a stack called sshd, FILE is appended to. Prints "commit NANOSECONDS", "waiting ID" and, once the
+ * login is released, "released CLOCK".
  */
 #include <fcntl.h>
 #include <security/pam_appl.h>

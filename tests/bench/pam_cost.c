@@ -4,8 +4,8 @@
  *
  *     pam_cost N AUTH_INFO MODULE… -- DIRECTORY USER [DIRECTORY USER]…
  *
- * Each DIRECTORY holds a stack called sshd. The MODULEs are loaded beforehand and stay; what is not named there is loaded
- * anew by each transaction, as in a process of its own. Prints "K NANOSECONDS", K being the stack's place.
+ * Each DIRECTORY holds a stack called sshd. The MODULEs are loaded beforehand and stay; what is not named there is
+ * loaded anew by each transaction, as in a process of its own. Prints "K NANOSECONDS", K being the stack's place.
  */
 #include <dlfcn.h>
 #include <security/pam_appl.h>

@@ -4,8 +4,8 @@
  *
  *     waiters N ACCOUNT SHOWN
  *
- * Prints "waiting ID" of SHOWN of them, "parked" when all wait, and "woken ID CLOCK" for each that is answered. Ends with
- * its standard input.
+ * Prints "waiting ID" of SHOWN of them, "parked" when all wait, and "woken ID CLOCK" for each that is answered. Ends
+ * with its standard input.
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>

@@ -26,8 +26,8 @@ static char directory[] = "/tmp/lockbox-fuzz-XXXXXX";
 static struct lb_webhook_config hook = { .name = (char *)"siem", .url = (char *)"https://a.example/" };
 static char *to[] = { (char *)"a@b.example", NULL };
 static struct lb_courier courier = {
-    .config = { .host = (char *)"host", .mail = { .server = (char *)"smtp://a.example:587", .from = (char *)"a@b.example",
-                                                  .to = to },
+    .config = { .host = (char *)"host",
+                .mail = { .server = (char *)"smtp://a.example:587", .from = (char *)"a@b.example", .to = to },
                 .webhooks = { &hook, 1 } },
     .started_at = 1,
 };

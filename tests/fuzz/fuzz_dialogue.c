@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Any sequence of statuses and answers from an approval service, and of answers from lockboxd: what is handed in is only
- * what was an answer, one thing happens at a time, and nothing is left when it ends. The input is lines: a digit for what
- * happens, and the rest is what was said. The network, lockboxd and the clock are made up here (-Wl,--wrap). See
- * fuzz_policy.c.
+ * Any sequence of statuses and answers from an approval service, and of answers from lockboxd: what is handed in is
+ * only what was an answer, one thing happens at a time, and nothing is left when it ends. The input is lines: a digit
+ * for what happens, and the rest is what was said. The network, lockboxd and the clock are made up here (-Wl,--wrap).
+ * See fuzz_policy.c.
  */
 #include <assert.h>
 #include <errno.h>
@@ -128,7 +128,8 @@ static void answer_as_service(int kind, char *said, size_t size)
     static const struct lb_transfer_result kinds[] = {
         { .sent = true, .status = 200 }, { .sent = true, .status = 202 }, { .sent = true, .status = 204 },
         { .sent = true, .status = 299 }, { .status = 404, .problem = "HTTP 404" },
-        { .status = 410, .final = true, .problem = "HTTP 410" }, { .status = 503, .retry_after = 86399, .problem = "HTTP 503" },
+        { .status = 410, .final = true, .problem = "HTTP 410" }, { .status = 503, .retry_after = 86399,
+        .problem = "HTTP 503" },
         { .problem = "no route" },
     };
     struct lb_transfer_result result = kinds[kind % (int)LB_ELEMENTS(kinds)];
@@ -173,8 +174,9 @@ static const char *step(sd_event *event, const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct lb_courier_config config = { .remote = { .url = (char *)"https://a.example",
-                                                                 .approver = (char *)"board", .poll = LB_USEC_PER_SEC } };
+    static const struct lb_courier_config config = {
+        .remote = { .url = (char *)"https://a.example", .approver = (char *)"board", .poll = LB_USEC_PER_SEC }
+    };
     LB_FREE char *text = calloc(1, size + 1);
     struct lb_dialogue_means means = { .config = &config };
     struct lb_dialogue *d = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Any bytes as all that somebody can write into a mail: what comes out is lines of ASCII that end in CRLF, none too long,
- * with each header once and no other. See fuzz_policy.c.
+ * Any bytes as all that somebody can write into a mail: what comes out is lines of ASCII that end in CRLF, none too
+ * long, with each header once and no other. See fuzz_policy.c.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -43,18 +43,22 @@ static void check_headers(const char *mail)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct lb_mail_config config = { .from = (char *)"a@b.example", .link = (char *)"https://b.example/%i" };
+    static const struct lb_mail_config config = { .from = (char *)"a@b.example",
+                                                  .link = (char *)"https://b.example/%i" };
     LB_FREE char *text = calloc(1, size + 1);
     struct lb_event e = { .kind = LB_EVENT_MESSAGE, .seq = 1, .host = text, .account = text, .engineer = text,
                           .ticket = text, .reason = text, .note = text, .from = text, .rhost = text, .key = text };
     struct lb_request r = { .id = text, .state = LB_STATE_PENDING, .host = text, .account = text, .engineer = text,
-                            .ticket = text, .ticket_url = text, .reason = text, .key = text, .rhost = text, .scope = text };
+                            .ticket = text, .ticket_url = text, .reason = text, .key = text, .rhost = text,
+                            .scope = text };
 
     assert(text);
     if (size > 0)
         memcpy(text, data, size);
     for (int notice = 1; notice < LB_NOTICE_MAX_; notice++) {
-        const struct lb_matter m = { .notice = notice, .host = text, .event = &e, .request = &r, .person = text, .now = 1 };
+        const struct lb_matter m = {
+            .notice = notice, .host = text, .event = &e, .request = &r, .person = text, .now = 1
+        };
         LB_FREE char *mail = NULL;
 
         assert(lb_compose(&config, &m, "c@d.example", &mail) == 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * With -DLB_FUZZ_MAIN: a main that needs no fuzzer. It gives each file named on the command line to the fuzz target, and
- * then, with --rounds=N, mixtures of them that are the same every time. The input that it is at stands in the file of
+ * With -DLB_FUZZ_MAIN: a main that needs no fuzzer. It gives each file named on the command line to the fuzz target,
+ * and then, with --rounds=N, mixtures of them that are the same every time. The input that it is at stands in the file
+ * of
  * --last=FILE, also after a crash.
  */
 #pragma once

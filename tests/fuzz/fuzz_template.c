@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Any bytes, up to the first 0xff, as what an administrator writes for a webhook or for mails, and any others as what an
- * engineer says: a webhook's is refused or stays JSON of the same shape, and a mail is lines, whatever is said in it.
- * Files are made up (-Wl,--wrap). See fuzz_policy.c.
+ * Any bytes, up to the first 0xff, as what an administrator writes for a webhook or for mails, and any others as what
+ * an engineer says: a webhook's is refused or stays JSON of the same shape, and a mail is lines, whatever is said in
+ * it. Files are made up (-Wl,--wrap). See fuzz_policy.c.
  */
 #include <assert.h>
 #include <errno.h>

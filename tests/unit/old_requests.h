@@ -29,7 +29,9 @@ static inline int old_requests_run(sqlite3 *db, const char *format, ...)
  * goes on. 0, or -1. */
 static inline int old_requests_add(const char *path, const char *id, int64_t n)
 {
-    struct lb_event last = { .kind = LB_EVENT_STARTED, .seq = 100 + 2 * n, .host = (char *)"appliance", .time = { 1, 1, 1 } };
+    struct lb_event last = {
+        .kind = LB_EVENT_STARTED, .seq = 100 + 2 * n, .host = (char *)"appliance", .time = { 1, 1, 1 }
+    };
     LB_FREE char *json = NULL;
     char hash[LB_HASH_MAX];
     sqlite3 *db = NULL;
@@ -40,7 +42,8 @@ static inline int old_requests_add(const char *path, const char *id, int64_t n)
     if (r == 0)
         r = old_requests_run(db,
             "PRAGMA synchronous = OFF; BEGIN;"
-            "CREATE TEMP TABLE old AS WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < %" PRId64 ")"
+            "CREATE TEMP TABLE old AS WITH RECURSIVE k(i) AS"
+            " (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < %" PRId64 ")"
             " SELECT i, printf('%%04X-%%04X', i / 65536, i %% 65536) AS id FROM k;"
             "INSERT INTO requests SELECT old.id, open, state, account, engineer, ticket,"
             " requested_at - i * 3600000000, closed_at - i * 3600000000, unseen FROM old, requests"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A security key in software, as a provider of OpenSSH's (SSH_SK_PROVIDER, API version 10): its key handle is the private
- * key. It confirms each touch by itself, so that tests can sign with ed25519-sk and ecdsa-sk keys. Never for anything else.
+ * A security key in software, as a provider of OpenSSH's (SSH_SK_PROVIDER, API version 10): its key handle is the
+ * private key. It confirms each touch by itself, so that tests can sign with ed25519-sk and ecdsa-sk keys. Never for
+ * anything else.
  */
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>

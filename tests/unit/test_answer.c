@@ -49,12 +49,14 @@ static void test_every_state(void **state)
             "customer, until Tue 22 Sep 02:13 UTC (in 11h).\n"
             "Engineer eng@vendor.example, ticket CASE-1234, asked for 4h." },
         [LB_STATE_PENDING] = { LB_ANSWER_WAITING,
-            "Request 7F3K-9QXM for root on appliance is pending: the customer decides until Tue 22 Sep 02:13 UTC (in 11h).\n"
+            "Request 7F3K-9QXM for root on appliance is pending: the customer decides until Tue 22 Sep 02:13 UTC (in "
+            "11h).\n"
             "Engineer eng@vendor.example, ticket CASE-1234, asked for 4h." },
         [LB_STATE_APPROVED] = { LB_ANSWER_ALLOWED, "Access 7F3K-9QXM to root is approved for 4h, from now on." },
         [LB_STATE_ACTIVE] = { LB_ANSWER_ALLOWED, "Access 7F3K-9QXM to root until Mon 21 Sep 18:13 UTC (in 3h)." },
         [LB_STATE_PAUSED] = { LB_ANSWER_DENIED,
-            "Access 7F3K-9QXM to root is paused by bob since Mon 21 Sep 14:13 UTC. It ends Mon 21 Sep 18:13 UTC (in 3h) "
+            "Access 7F3K-9QXM to root is paused by bob since Mon 21 Sep 14:13 UTC. It ends Mon 21 Sep 18:13 UTC (in "
+            "3h) "
             "if it is not resumed. Log in again then." },
         [LB_STATE_ENDING] = { LB_ANSWER_DENIED, "Access 7F3K-9QXM to root is ending." },
         [LB_STATE_COMPLETED] = { LB_ANSWER_DENIED,
@@ -121,8 +123,9 @@ static void test_words_of_the_waiting(void **state)
                   "(in 12h).\nEngineer eng@vendor.example, asked for 4h.\nPrevious: AAAA-AAA1, denied by bob\n"
                   "bob: which disk?");
     LB_CLEANUP(lb_answer_clear) struct lb_answer a = answer(r, NULL, 0);
-    assert_string_equal(a.later, "Request 7F3K-9QXM is still pending and stays open until Tue 22 Sep 02:13 UTC (in 12h). "
-                                 "Log in again to pick the decision up.");
+    assert_string_equal(a.later,
+                        "Request 7F3K-9QXM is still pending and stays open until Tue 22 Sep 02:13 UTC (in 12h). "
+                        "Log in again to pick the decision up.");
     lb_request_free(r);
 }
 
@@ -269,9 +272,10 @@ static void test_paused(void **state)
     (void)state;
     e.note = "what is that?";
     assert_int_equal(lb_lifecycle_apply(&r, &e), 0);
-    assert_answer(r, NULL, HOUR, LB_ANSWER_DENIED,
-                  "Access 7F3K-9QXM to root is paused by bob since Mon 21 Sep 15:13 UTC: what is that?. It ends Mon 21 Sep "
-                  "18:13 UTC (in 3h 2s) if it is not resumed. Log in again then.");
+    assert_answer(
+        r, NULL, HOUR, LB_ANSWER_DENIED,
+        "Access 7F3K-9QXM to root is paused by bob since Mon 21 Sep 15:13 UTC: what is that?. It ends Mon 21 Sep "
+        "18:13 UTC (in 3h 2s) if it is not resumed. Log in again then.");
     r->terms.on_end = LB_ON_END_FREEZE;
     r->terms.freeze = e.duration = HOUR;
     e = sample_event(LB_EVENT_RESUMED, HOUR);
@@ -279,9 +283,10 @@ static void test_paused(void **state)
     e = sample_event(LB_EVENT_FROZEN, 5 * HOUR);
     e.by = LB_BY_CLOCK;
     assert_int_equal(lb_lifecycle_apply(&r, &e), 0);
-    assert_answer(r, NULL, 5 * HOUR, LB_ANSWER_DENIED,
-                  "Access 7F3K-9QXM to root is frozen since Mon 21 Sep 19:13 UTC, when its time was over. It ends Mon 21 Sep "
-                  "20:13 UTC (in 1h) if no more time is approved. Log in interactively to ask for it.");
+    assert_answer(
+        r, NULL, 5 * HOUR, LB_ANSWER_DENIED,
+        "Access 7F3K-9QXM to root is frozen since Mon 21 Sep 19:13 UTC, when its time was over. It ends Mon 21 Sep "
+        "20:13 UTC (in 1h) if no more time is approved. Log in interactively to ask for it.");
     lb_request_free(r);
 }
 

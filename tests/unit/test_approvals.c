@@ -22,7 +22,7 @@
 #define STEPS 1500000
 #endif
 
-/* --- one request by hand ---------------------------------------------------------------------------------------------- */
+/* --- one request by hand ------------------------------------------------------------------------------------------ */
 
 /* Two of three customers decide, after one of two of the vendor's; cat is among both. */
 static struct lb_request *request_in(int kind)
@@ -198,7 +198,7 @@ static void test_what_a_yes_does(void **state)
     }
 }
 
-/* --- a world ---------------------------------------------------------------------------------------------------------- */
+/* --- a world ------------------------------------------------------------------------------------------------------ */
 
 static char *const people[] = { "ann", "ben", "cat", "dan", "eve", "fay" };
 #define PEOPLE LB_ELEMENTS(people)
@@ -238,7 +238,7 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* --- the promises ----------------------------------------------------------------------------------------------------- */
+/* --- the promises ------------------------------------------------------------------------------------------------- */
 
 /* The full quorum of entitled, different people; nobody in both stages. */
 static void assert_consent(const struct world *w)
@@ -283,7 +283,7 @@ static void assert_told(const struct world *w)
     lb_request_free(again);
 }
 
-/* --- what happens ----------------------------------------------------------------------------------------------------- */
+/* --- what happens ------------------------------------------------------------------------------------------------- */
 
 /* How a beginning bounds the end: by the least of what was asked, voted and allowed. */
 static void begin(struct world *w, const struct lb_event *e)
@@ -457,7 +457,7 @@ static struct lb_event random_event(struct world *w)
     return e;
 }
 
-/* --- its beginning ---------------------------------------------------------------------------------------------------- */
+/* --- its beginning ------------------------------------------------------------------------------------------------ */
 
 static unsigned random_people(struct world *w, char **list)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Checkpoints as lockboxctl audit verify sees them: what they say has to be so, and the host's key has signed the newest. */
+/* Checkpoints as lockboxctl audit verify sees them: what they say has to be so, and the host's key has signed the
+ * newest. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -146,7 +147,8 @@ static void expect_signature(const char **argv, int status, const char *signatur
 
 static void test_good(void **state)
 {
-    LB_FREE char *out = NULL, *err = NULL, *public = read_text(path_of("checkpoint_key.pub")), *line = NULL, *other = NULL;
+    LB_FREE char *out = NULL, *err = NULL, *public = read_text(path_of("checkpoint_key.pub")), *line = NULL,
+        *other = NULL;
 
     (void)state;
     expect_signature(ARGV("--json"), LB_EXIT_DONE, "good");

@@ -296,9 +296,10 @@ static void test_told(void **state)
 
 /* --- export ------------------------------------------------------------------------------------------------------- */
 
-#define EVENT(seq, ticket, message)                                                                                    \
+#define EVENT(seq, ticket, message)                                                                                  \
     "{\"seq\":" seq ",\"time\":\"2024-05-03T16:00:00Z\",\"event\":\"requested\",\"request\":\"7F3K-9QXM\","          \
-    "\"message\":\"" message "\",\"hash\":\"ab\",\"json\":\"{\\\"account\\\":\\\"eng\\\",\\\"ticket\\\":\\\"" ticket "\\\"}\"}"
+    "\"message\":\"" message "\",\"hash\":\"ab\",\"json\":\"{\\\"account\\\":\\\"eng\\\",\\\"ticket\\\":\\\"" ticket \
+    "\\\"}\"}"
 
 /* Answers as the daemon would, two pages. */
 static void *serve(void *userdata)
@@ -349,9 +350,11 @@ static void test_csv(void **state)
         "\"by\",\"note\",\"message\",\"hash\"\r\n"
         "\"1\",\"2024-05-03T16:00:00Z\",\"requested\",\"7F3K-9QXM\",\"\",\"eng\",\"\",\"'=1+1\",\"\",\"\",\"\",\"\","
         "\"say \"\"hi\"\", you\",\"ab\"\r\n"
-        "\"2\",\"2024-05-03T16:00:00Z\",\"requested\",\"7F3K-9QXM\",\"\",\"eng\",\"\",\"' @SUM(A1)\",\"\",\"\",\"\",\"\","
+        "\"2\",\"2024-05-03T16:00:00Z\",\"requested\",\"7F3K-9QXM\",\"\",\"eng\",\"\",\"' @SUM(A1)\",\"\","
+        "\"\",\"\",\"\","
         "\"two\nlines\",\"ab\"\r\n"
-        "\"3\",\"2024-05-03T16:00:00Z\",\"requested\",\"7F3K-9QXM\",\"\",\"eng\",\"\",\"'\uFF1D1+1\",\"\",\"\",\"\",\"\","
+        "\"3\",\"2024-05-03T16:00:00Z\",\"requested\",\"7F3K-9QXM\",\"\",\"eng\",\"\",\"'\uFF1D1+1\",\"\","
+        "\"\",\"\",\"\","
         "\"'-2\",\"ab\"\r\n");
 }
 

@@ -52,7 +52,8 @@ static void test_every_byte(void **state)
 static void test_what_is_not_base64(void **state)
 {
     static const char *const wrong[] = {
-        "Z", "Zg", "Zg=", "Zg==Zg==", "Zg=a", "=g==", "Z===", "====", "Zm 8", "Zm8\n", "Zm-_", "Zm9\xC3", "Zh==", "Zm9=",
+        "Z",    "Zg",   "Zg=",   "Zg==Zg==", "Zg=a",    "=g==", "Z===",
+        "====", "Zm 8", "Zm8\n", "Zm-_",     "Zm9\xC3", "Zh==", "Zm9=",
     };
 
     (void)state;

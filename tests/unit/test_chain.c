@@ -58,7 +58,7 @@ static void test_golden_is_read_back(void **state)
     assert_int_equal(e.ms, 12);
 }
 
-/* --- every field ------------------------------------------------------------------------------------------------------ */
+/* --- every field -------------------------------------------------------------------------------------------------- */
 
 /* Puts something of its own into every member that the table describes. Strings are owned. */
 static void fill(const struct lb_field *table, void *base, int64_t *n)
@@ -173,7 +173,7 @@ static void test_long_text(void **state)
     assert_string_equal(back.note, note);
 }
 
-/* --- canonical -------------------------------------------------------------------------------------------------------- */
+/* --- canonical ---------------------------------------------------------------------------------------------------- */
 
 /* Keys sorted at every level, no blank outside of strings, nothing but integers as numbers. */
 static void assert_canonical(const char *json)
@@ -248,7 +248,7 @@ static void test_not_utf8(void **state)
     assert_string_equal(hash, "untouched");
 }
 
-/* --- what is not ours ------------------------------------------------------------------------------------------------- */
+/* --- what is not ours --------------------------------------------------------------------------------------------- */
 
 /* Whatever one byte is changed to, either the text cannot be read or its hash is another. */
 static void test_one_byte(void **state)
@@ -298,7 +298,8 @@ static void test_refused(void **state)
         "{\"event\":\"ended\",\"seq\":-1,\"time\":1,\"boot_time\":1,\"boot_id\":1,\"prev\":\"" LB_CHAIN_GENESIS "\"}",
         "{\"event\":\"ended\",\"seq\":1,\"seq\":2,\"time\":1,\"boot_time\":1,\"boot_id\":1,\"prev\":\"" LB_CHAIN_GENESIS
         "\"}",
-        "{\"colour\":1,\"event\":\"ended\",\"seq\":1,\"time\":1,\"boot_time\":1,\"boot_id\":1,\"prev\":\"" LB_CHAIN_GENESIS
+        "{\"colour\":1,\"event\":\"ended\",\"seq\":1,\"time\":1,\"boot_time\":1,\"boot_id\":1,\"prev\":\""
+        LB_CHAIN_GENESIS
         "\"}",
         GOLDEN "x",
     };

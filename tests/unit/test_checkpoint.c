@@ -98,7 +98,8 @@ static void test_no_checkpoint_is_read(void **state)
         "", "\n", "Lockbox checkpoint, version 1\n", "Lockbox checkpoint, version 2\nHost: a\n",
         "Lockbox checkpoint, version 1\nHost: a\nEvents: +5\nHash: " HASH "\nTime: 2026-09-21T14:13:20Z\n",
         "Lockbox checkpoint, version 1\nHost: a\nEvents: 05\nHash: " HASH "\nTime: 2026-09-21T14:13:20Z\n",
-        "Lockbox checkpoint, version 1\nHost: a\nEvents: 99999999999999999999\nHash: " HASH "\nTime: 2026-09-21T14:13:20Z\n",
+        "Lockbox checkpoint, version 1\nHost: a\nEvents: 99999999999999999999\nHash: " HASH
+        "\nTime: 2026-09-21T14:13:20Z\n",
         "Lockbox checkpoint, version 1\nHost: a\nEvents: 5\nHash: " HASH "\nTime: 2026-02-30T14:13:20Z\n",
         "Lockbox checkpoint, version 1\nHost: a\nEvents: 5\nHash: " HASH "\nTime: 2026-09-21T14:13:20Z\nMore: yes\n",
         "Lockbox checkpoint, version 1\nEvents: 5\nHost: a\nHash: " HASH "\nTime: 2026-09-21T14:13:20Z\n",

@@ -109,8 +109,8 @@ static void assert_says(const char *text, const char *const *wanted)
             fail_msg("\"%s\" is not in:\n%s", *wanted, text);
 }
 
-/* What a person has to know before he decides comes before what he may want to look up: on a telephone, all of it and the
- * command are on one page. */
+/* What a person has to know before he decides comes before what he may want to look up: on a telephone, all of it and
+ * the command are on one page. */
 #define ORDER(text, ...) assert_order(text, (const char *[]){ __VA_ARGS__, NULL })
 static void assert_order(const char *text, const char *const *words)
 {
@@ -154,7 +154,8 @@ static void test_action(void **state)
 
     (void)state;
     SAYS(m.text, "eng@vendor.example asks for access to root@appliance", "Request:    7F3K-9QXM\n",
-         "Proven by:  SHA256:abc\n", "Account:    root@appliance\n", "Login:      sshd, from 192.0.2.7\nScope:      login\n",
+         "Proven by:  SHA256:abc\n", "Account:    root@appliance\n",
+         "Login:      sshd, from 192.0.2.7\nScope:      login\n",
          "Ticket:     CASE-1234\n            https://support.example/?a=1&t=CASE-1234\n", "Reason:     disk is full\n",
          "For:        4h\n", "Decide by:  2026-09-22 02:13 UTC (04:13 CEST)\n",
          "    lockboxctl approve 7F3K-9QXM\n    lockboxctl deny 7F3K-9QXM\n", "    lockboxctl show 7F3K-9QXM\n",
@@ -162,8 +163,10 @@ static void test_action(void **state)
     SAYS(m.html, "<td><b><bdi>eng@vendor.example</bdi></b></td>", "<td><bdi>CASE-1234</bdi></td>",
          "<a href=\"https://support.example/?a=1&amp;t=CASE-1234\">", "lockboxctl approve 7F3K-9QXM\n",
          "<a href=\"https://portal.example/7F3K-9QXM?from=mail\">");
-    ORDER(m.text, "Request", "Engineer", "Account", "Reason", "For:", "Decide by", "Ticket", "Proven by", "approve", "deny");
-    ORDER(m.html, "Request", "Engineer", "Account", "Reason", ">For<", "Decide by", "approve", "deny", "Ticket", "Proven by");
+    ORDER(m.text, "Request", "Engineer", "Account", "Reason", "For:", "Decide by", "Ticket", "Proven by", "approve",
+          "deny");
+    ORDER(m.html, "Request", "Engineer", "Account", "Reason", ">For<", "Decide by", "approve", "deny", "Ticket",
+          "Proven by");
     assert_null(strstr(m.text, "Careful"));
     assert_null(strpbrk(m.text, "{}[]"));
     assert_null(strpbrk(m.html, "{}[]"));
@@ -372,7 +375,8 @@ static void test_everything(void **state)
 static void test_hostile_text(void **state)
 {
     static const char *const attacks[] = {
-        "x\r\nBcc: everybody@example\r\n\r\nbody", "x\nX-Priority: 1", "x\r\n.\r\nMAIL FROM:<a@b>", "x\r\n--=_lockbox--",
+        "x\r\nBcc: everybody@example\r\n\r\nbody", "x\nX-Priority: 1", "x\r\n.\r\nMAIL FROM:<a@b>",
+        "x\r\n--=_lockbox--",
         "<script>alert(1)</script>", "\"><img src=https://evil.example/>", "\x1b[31m\x07\x9b", "\xe2\x80\xae" "gnp.exe",
         "=?UTF-8?B?QmNj?=", "\xff\xfe\xc0\xaf", "{engineer}[[", "%n%s%i",
     };

@@ -79,8 +79,9 @@ static void test_every_key(void **state)
     LB_CLEANUP(lb_config_clear) struct lb_config c = { 0 };
 
     (void)state;
-    directory_write(directory, "lockboxd.conf", "# a comment\n[Host]\nName=appliance 7 ; the one in the cellar\n\n"
-                         "[State]\nDirectory=/srv/lockbox\nReserve=16M\n[Limits]\nConnections=100\nPerUser=5\nWaiters=3\n");
+    directory_write(directory, "lockboxd.conf",
+                    "# a comment\n[Host]\nName=appliance 7 ; the one in the cellar\n\n"
+                    "[State]\nDirectory=/srv/lockbox\nReserve=16M\n[Limits]\nConnections=100\nPerUser=5\nWaiters=3\n");
     load(&c);
     assert_string_equal(c.host, "appliance 7");
     assert_string_equal(c.state_directory, "/srv/lockbox");
@@ -143,7 +144,9 @@ static void test_drop_ins(void **state)
 
 static void test_wrong_values(void **state)
 {
-    static const char *const counts[] = { "0", "-1", "1000001", "many", "", "8 people", "0x10", "1e3", "99999999999999999999" };
+    static const char *const counts[] = { "0",    "-1",  "1000001",
+                                          "many", "",    "8 people",
+                                          "0x10", "1e3", "99999999999999999999" };
     static const char *const sizes[] = { "-1", "4T", "4MB", "M", "", "1.5M", "1048577G", "99999999999999999999" };
     char text[96], wanted[160];
 
@@ -155,7 +158,8 @@ static void test_wrong_values(void **state)
     }
     for (size_t i = 0; i < LB_ELEMENTS(sizes); i++) {
         snprintf(text, sizeof(text), "[State]\nReserve=%s\n", sizes[i]);
-        snprintf(wanted, sizeof(wanted), "2: Reserve=%s: expected a size such as 4M, at most 1048576 of a unit", sizes[i]);
+        snprintf(wanted, sizeof(wanted), "2: Reserve=%s: expected a size such as 4M, at most 1048576 of a unit",
+                 sizes[i]);
         assert_mistake(text, wanted);
     }
     assert_mistake("[State]\nDirectory=var/lib\n", "2: Directory=var/lib: expected an absolute path");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The example of lockbox-consent(7) is a real one: the text is what is made, the signature is good by the line there. */
+/* The example of lockbox-consent(7) is a real one: the text is what is made, the signature is good by the line
+ * there. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,8 +58,9 @@ static void test_text(void **state)
     e.nonce = (char *)"c7569c4b56326ace9bb1cf3282fc9269";
     assert_int_equal(lb_lifecycle_apply(&r, &e), 0);
     assert_int_equal(lb_statement_parse(text, &s), 0);
-    assert_int_equal(lb_statement_make(&s, r, "customer", "f5833f6ced3ca3923f7f9b7ec8d186d017d87b18cb1b7cbe3c5726469e382274",
-                                       &made), 0);
+    assert_int_equal(
+        lb_statement_make(&s, r, "customer", "f5833f6ced3ca3923f7f9b7ec8d186d017d87b18cb1b7cbe3c5726469e382274", &made),
+        0);
     assert_string_equal(text, made);
     lb_request_free(r);
 }
@@ -76,7 +78,8 @@ static void on_done(void *userdata, const char *key, const char *problem)
 static void test_signature(void **state)
 {
     LB_FREE char *page = read_page(), *text = cut(page, "Lockbox consent, version");
-    LB_FREE char *signature = cut(page, "-----BEGIN SSH"), *line = cut(page, "bob namespaces="), *path = NULL, *error = NULL;
+    LB_FREE char *signature = cut(page, "-----BEGIN SSH"), *line = cut(page, "bob namespaces="), *path = NULL,
+        *error = NULL;
     char directory[] = "/tmp/lockbox-page-XXXXXX";
     struct verdict verdict = { 0 };
     struct lb_signer *signer = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* courier.conf: what is taken, and which words a mistake is answered with. Secrets are read from where they are safe. */
+/* courier.conf: what is taken, and which words a mistake is answered with. Secrets are read from where they are
+ * safe. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,13 +62,17 @@ static void assert_mistake(const char *text, const char *wanted)
 
 static const char all[] =
     "[Courier]\nHost=box\nProxy=http://proxy.example:3128\nGiveUp=2d\n"
-    "[Mail]\nServer=smtps://mail.example:465\nFrom=lockbox@customer.example\nTo=noc@customer.example ops@customer.example\n"
+    "[Mail]\nServer=smtps://mail.example:465\nFrom=lockbox@customer.example\n"
+    "To=noc@customer.example ops@customer.example\n"
     "User=lockbox\nPassword=mail-password\nRemind=30min\nTemplates=/usr/share\nLink=https://portal.example/%i\n"
-    "CAFile=/etc/ca.pem\nPin=sha256//YhKJKSzoTt2b5FP18fvpHo7fJYqQCjAa3HWY3tvRMwE=\nCertificate=/etc/c.pem\nKey=/etc/k.pem\n"
-    "[Webhook siem]\nURL=https://siem.example:8443/in\nSecret=/etc/lockbox/siem\nToken=siem-token\nEvents=appro* denied\n"
+    "CAFile=/etc/ca.pem\nPin=sha256//YhKJKSzoTt2b5FP18fvpHo7fJYqQCjAa3HWY3tvRMwE=\nCertificate=/etc/c.pem\n"
+    "Key=/etc/k.pem\n"
+    "[Webhook siem]\nURL=https://siem.example:8443/in\nSecret=/etc/lockbox/siem\nToken=siem-token\n"
+    "Events=appro* denied\n"
     "[Webhook chat]\nURL=https://hooks.example/x\nFormat=slack\n"
     "[Remote]\nURL=https://portal.example/\nApprover=portal\nToken=t\nSecret=s\nPoll=45s\n"
-    "[Export]\nURL=s3://bucket/prefix/\nEndpoint=https://s3.example\nRegion=eu-1\nAccessKey=AK\nSecretKey=sk\nEvery=10min\n"
+    "[Export]\nURL=s3://bucket/prefix/\nEndpoint=https://s3.example\nRegion=eu-1\nAccessKey=AK\nSecretKey=sk\n"
+    "Every=10min\n"
     "Packs=yes\n";
 
 static void test_everything(void **state)
@@ -136,12 +141,15 @@ static void test_mistakes(void **state)
 {
     (void)state;
     assert_mistake("[Mial]\n", "@:1: unknown section \"Mial\" (did you mean \"Mail\"?)");
-    assert_mistake("[Webhok x]\nURL=https://x/\n", "@:1: unknown section \"Webhok x\" (did you mean \"Webhook NAME\"?)");
+    assert_mistake("[Webhok x]\nURL=https://x/\n",
+                   "@:1: unknown section \"Webhok x\" (did you mean \"Webhook NAME\"?)");
     assert_mistake("[Webhook]\nURL=https://x/\n", "@:1: [Webhook] needs a name: [Webhook chat]");
-    assert_mistake("[Webhook a b]\n", "@:1: [Webhook a b]: a webhook's name is made of letters, digits, _ . and -, at most 64");
+    assert_mistake("[Webhook a b]\n",
+                   "@:1: [Webhook a b]: a webhook's name is made of letters, digits, _ . and -, at most 64");
     assert_mistake("[Webhook x]\nUrl=https://x/\n", "@:2: unknown key \"Url\" in [Webhook x] (did you mean \"URL\"?)");
     assert_mistake("[Webhook x]\nEvents=denied\n", "@:1: [Webhook x] needs URL=");
-    assert_mistake("[Webhook x]\nURL=https://x/\nFormat=xml\n", "@:3: Format=xml: expected event, slack, teams, ntfy or template");
+    assert_mistake("[Webhook x]\nURL=https://x/\nFormat=xml\n",
+                   "@:3: Format=xml: expected event, slack, teams, ntfy or template");
     assert_mistake("[Webhook x]\nURL=https://x/\nEvents=aproved den*\n",
                    "@:3: Events=: there is no event aproved (did you mean approved?)");
     assert_mistake("[Webhook x]\nURL=https://x/\nEvents=[a\n", "@:3: Events=: [a: a [ without its ]");
@@ -153,7 +161,8 @@ static void test_mistakes(void **state)
                    "@:3: Pin=abc: expected sha256//BASE64, several with ; between them");
     assert_mistake("[Mail]\nServer=smtp://m\n", "@:1: [Mail] needs From=");
     assert_mistake("[Mail]\nServer=smtp://m\nFrom=a@b\nUser=u\n", "@:1: User= and Password= go together");
-    assert_mistake("[Mail]\nServer=smtp://m\nFrom=a@b\nRemind=soon\n", "@:4: Remind=soon: expected a duration such as 1h or 30min");
+    assert_mistake("[Mail]\nServer=smtp://m\nFrom=a@b\nRemind=soon\n",
+                   "@:4: Remind=soon: expected a duration such as 1h or 30min");
     assert_mistake("[Mail]\nServer=smtp://m\nFrom=A B <a@b>\n",
                    "@:3: From=A B <a@b>: expected a mail address such as lockbox@customer.example");
     assert_mistake("[Mail]\nServer=smtp://m\nFrom=a@b\nTo=bob\n", "@:4: To=: bob is no mail address");
@@ -186,10 +195,13 @@ static void test_urls(void **state)
         assert_true(asprintf(&text, "[Webhook x]\nURL=%s\n", wrong[i]) > 0);
         assert_mistake(text, "@:2: URL=: expected https://HOST/…, without user or password");
     }
-    assert_mistake("[Courier]\nProxy=http://u:hush@x/\n", "@:2: Proxy=: expected http://HOST:PORT, without user or password");
-    assert_mistake("[Webhook x]\nURL=https://x/\nSecret=whsec_abcd\n", "@:3: Secret=: the secret itself does not belong here, "
+    assert_mistake("[Courier]\nProxy=http://u:hush@x/\n",
+                   "@:2: Proxy=: expected http://HOST:PORT, without user or password");
+    assert_mistake("[Webhook x]\nURL=https://x/\nSecret=whsec_abcd\n",
+                   "@:3: Secret=: the secret itself does not belong here, "
                    "but into a file that others cannot read");
-    assert_mistake("[Webhook x]\nURL=https://x/\nToken=a/b\n", "@:3: Token=: expected the absolute path of a file with the "
+    assert_mistake("[Webhook x]\nURL=https://x/\nToken=a/b\n",
+                   "@:3: Token=: expected the absolute path of a file with the "
                    "secret, or the name of a systemd credential");
 }
 
@@ -244,7 +256,7 @@ static void test_each_line_spoiled(void **state)
     assert_true(line > 35);
 }
 
-/* --- secrets --------------------------------------------------------------------------------------------------------- */
+/* --- secrets ------------------------------------------------------------------------------------------------------ */
 
 static void assert_secret(mode_t mode, const char *text, int wanted, const char *words)
 {

@@ -316,9 +316,9 @@ static void test_statement(void **state)
 static void test_statement_as_code(void **state)
 {
     static const char asked[] = "Statement {\"decision\":\"deny\",\"id\":\"7F3K-9QXM\"}\n";
-    static const char hint[] =
-        "lockboxctl: write it into a file (> FILE), sign that (ssh-keygen -Y sign -n lockbox-consent -f KEY FILE) and hand it "
-        "in: lockboxctl submit FILE\n";
+    static const char hint[] = "lockboxctl: write it into a file (> FILE), sign that (ssh-keygen -Y sign -n "
+                               "lockbox-consent -f KEY FILE) and hand it "
+                               "in: lockboxctl submit FILE\n";
     const char **argv = ARGV("statement", "7f3k9qxm", "--decision", "deny", "--qr");
     LB_FREE char *narrow = NULL;
     LB_FREE char *code = NULL, *shown = NULL;
@@ -328,10 +328,11 @@ static void test_statement_as_code(void **state)
     assert_int_equal(lb_qr_draw("Lockbox consent, version 1\nDecision: deny\n", &code, &columns), 0);
     assert_int_equal(columns, 37);
     assert_true(asprintf(&shown, "Lockbox consent, version 1\nDecision: deny\n%s", code) > 0);
-    assert_true(asprintf(&narrow, "lockboxctl: no QR code: it takes 37 columns, and the terminal has 36\n%s", hint) > 0);
+    assert_true(asprintf(&narrow, "lockboxctl: no QR code: it takes 37 columns, and the terminal has 36\n%s", hint) >
+                0);
     expect(run_wide(37, REPLIES(STATEMENT), argv), LB_EXIT_DONE, asked, shown, hint);
-    expect(run_wide(36, REPLIES(STATEMENT), argv), LB_EXIT_FAILED, asked, "Lockbox consent, version 1\nDecision: deny\n",
-           narrow);
+    expect(run_wide(36, REPLIES(STATEMENT), argv), LB_EXIT_FAILED, asked,
+           "Lockbox consent, version 1\nDecision: deny\n", narrow);
     expect(RUN(NO_REPLIES, "statement", "7f3k9qxm", "--decision", "deny", "--qr"), LB_EXIT_USAGE, "", "",
            "lockboxctl: --qr: a QR code is for a terminal\n");
 }
@@ -360,10 +361,12 @@ static void test_submit(void **state)
     write_text(beside, armour);
     expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\"}}"), "submit", text, beside), LB_EXIT_DONE, asked,
            "The decision about 7F3K-9QXM was taken.\n", "");
-    expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\",\"message\":\"shorter\",\"request\":{\"id\":\"7F3K-9QXM\","
-                       "\"state\":\"denied\",\"engineer\":\"alice\",\"account\":\"eng\",\"host\":\"box\","
-                       "\"approvals\":[{\"decision\":\"deny\"}]}}}"), "submit", text), LB_EXIT_DONE, asked,
-           "Denied 7F3K-9QXM: alice on eng@box.\n", "lockboxctl: shorter\n");
+    expect(
+        RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\",\"message\":\"shorter\",\"request\":{\"id\":\"7F3K-9QXM\","
+                    "\"state\":\"denied\",\"engineer\":\"alice\",\"account\":\"eng\",\"host\":\"box\","
+                    "\"approvals\":[{\"decision\":\"deny\"}]}}}"),
+            "submit", text),
+        LB_EXIT_DONE, asked, "Denied 7F3K-9QXM: alice on eng@box.\n", "lockboxctl: shorter\n");
     /* in one line, as a prompt takes it */
     write_text(both, "text\nU1NIU0lHAAAA\r\n");
     expect(RUN(REPLIES("{\"parameters\":{\"id\":\"7F3K-9QXM\"}}"), "submit", both), LB_EXIT_DONE, line,
@@ -667,8 +670,9 @@ static void test_run_shows_pieces(void **state)
     (void)state;
     assert_int_equal(r.status, LB_EXIT_NO_DAEMON);
     assert_memory_equal(r.out, "h\0\n", 3);
-    assert_string_equal(r.err, "oo\nlockboxctl: the connection to lockboxd broke; what became of the script: lockboxctl "
-                               "show 7F3K-9QXM\n");
+    assert_string_equal(r.err,
+                        "oo\nlockboxctl: the connection to lockboxd broke; what became of the script: lockboxctl "
+                        "show 7F3K-9QXM\n");
 }
 
 /* What cannot be run is told here, and nothing is sent. */
@@ -714,13 +718,14 @@ static void test_verbs_of_later_versions(void **state)
 static void test_events_of_a_copy(void **state)
 {
     (void)state;
-    expect(RUN(NO_REPLIES, "events", "--journal-directory", "/tmp"), LB_EXIT_USAGE, "", "",
-           "lockboxctl: with --journal-directory, of which request? lockboxctl events ID --journal-directory DIR; all of "
-           "them: journalctl -D DIR _SYSTEMD_UNIT=lockboxd.service _UID=0\n");
+    expect(
+        RUN(NO_REPLIES, "events", "--journal-directory", "/tmp"), LB_EXIT_USAGE, "", "",
+        "lockboxctl: with --journal-directory, of which request? lockboxctl events ID --journal-directory DIR; all of "
+        "them: journalctl -D DIR _SYSTEMD_UNIT=lockboxd.service _UID=0\n");
     expect(RUN(NO_REPLIES, "events", "7F3K-9QXM", "--follow", "--journal-directory", "/tmp"), LB_EXIT_USAGE, "", "",
            "lockboxctl: with --journal-directory, neither --follow nor a number of events\n");
-    expect(RUN(NO_REPLIES, "events", "7F3K-9QXM", "--since", "-5", "--journal-directory", "/tmp"), LB_EXIT_USAGE, "", "",
-           "lockboxctl: with --journal-directory, neither --follow nor a number of events\n");
+    expect(RUN(NO_REPLIES, "events", "7F3K-9QXM", "--since", "-5", "--journal-directory", "/tmp"), LB_EXIT_USAGE, "",
+           "", "lockboxctl: with --journal-directory, neither --follow nor a number of events\n");
     expect(RUN(NO_REPLIES, "events", "7F3K-9QXM", "--journal-directory", "/nowhere/at/all"), LB_EXIT_FAILED, "", "",
            "lockboxctl: /nowhere/at/all cannot be read: No such file or directory\n");
 }

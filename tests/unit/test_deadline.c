@@ -94,7 +94,8 @@ static void test_saturation(void **state)
 
     (void)state;
     for (size_t e = 0; e < LB_ELEMENTS(edges); e++) {
-        struct lb_deadline past = lb_deadline_after(&edges[e], -1), distant = lb_deadline_after(&edges[e], INT64_MIN + 1);
+        struct lb_deadline past = lb_deadline_after(&edges[e], -1),
+                           distant = lb_deadline_after(&edges[e], INT64_MIN + 1);
 
         assert_true(lb_deadline_due(&past, &edges[e]) && lb_deadline_due(&distant, &edges[e]));
         assert_true(past.wall >= 0 && past.boot >= 0 && distant.wall >= 0 && distant.boot >= 0);
@@ -142,7 +143,7 @@ static void test_zero_is_due(void **state)
     assert_true(lb_deadline_due(&zero, &start));
 }
 
-/* --- reboot ----------------------------------------------------------------------------------------------------------- */
+/* --- reboot ------------------------------------------------------------------------------------------------------- */
 
 /* The boot clock begins anew; the wall clock says what it likes. */
 static void test_reboot_never_extends(void **state)
@@ -185,7 +186,8 @@ static void test_reboot_with_an_older_deadline(void **state)
 {
     struct lb_deadline d = lb_deadline_after(&start, SPAN);
     const struct lb_time last = { start.wall + 3 * HOUR, MINUTE, 78 };
-    const struct lb_time put_back = { start.wall - YEAR, MINUTE, 79 }, right = { start.wall + 3 * HOUR + MINUTE, MINUTE, 79 };
+    const struct lb_time put_back = { start.wall - YEAR, MINUTE, 79 },
+                         right = { start.wall + 3 * HOUR + MINUTE, MINUTE, 79 };
 
     (void)state;
     assert_int_equal(lb_deadline_left_after_reboot(&d, &last, &put_back), HOUR);
@@ -235,7 +237,7 @@ static void test_random_lives(void **state)
     }
 }
 
-/* --- beginnings ------------------------------------------------------------------------------------------------------- */
+/* --- beginnings --------------------------------------------------------------------------------------------------- */
 
 static void test_beginning_waits_for_both_clocks(void **state)
 {

@@ -205,7 +205,8 @@ static const struct stack_case stack_cases[] = {
       BEFORE("account", "login", "account substack mine"), "", NULL }, /* a jump out of it fails */
     { "fedora", OURS, "sed -i '/pam_localuser\\|issystem/d' etc/pam.d/password-auth; " LAST("account", "sshd"),
       "pam: sshd hole", "pam_sss" },
-    { "fedora", OURS, "sed -i '/pam_localuser\\|issystem\\|pam_sss/d' etc/pam.d/password-auth; " LAST("account", "sshd"), "",
+    { "fedora", OURS,
+      "sed -i '/pam_localuser\\|issystem\\|pam_sss/d' etc/pam.d/password-auth; " LAST("account", "sshd"), "",
       NULL }, /* nothing of it ends the stage */
     /* ours, but not heard */
     { "debian12", OURS, "sed -i 's/^account requisite pam_lockbox/account optional pam_lockbox/' etc/pam.d/sshd",

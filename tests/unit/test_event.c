@@ -65,7 +65,7 @@ static void test_priorities(void **state)
     assert_int_equal(lb_event_classes[LB_EVENT_APPROVED].priority, LOG_NOTICE);
 }
 
-/* --- sentences -------------------------------------------------------------------------------------------------------- */
+/* --- sentences ---------------------------------------------------------------------------------------------------- */
 
 /* Each {name} is a field that can be told, each [ has its ]. */
 static void assert_template(const char *sentence)
@@ -134,10 +134,12 @@ static void test_optional_parts(void **state)
     struct lb_event e = sample_event(LB_EVENT_REQUESTED, 0);
 
     (void)state;
-    assert_says(&e, "eng@vendor.example asks for access to root@appliance by sshd from 192.0.2.7 for 4h, ticket CASE-1234: "
-                    "disk is full.");
+    assert_says(&e,
+                "eng@vendor.example asks for access to root@appliance by sshd from 192.0.2.7 for 4h, ticket CASE-1234: "
+                "disk is full.");
     e.rhost = NULL;
-    assert_says(&e, "eng@vendor.example asks for access to root@appliance by sshd for 4h, ticket CASE-1234: disk is full.");
+    assert_says(&e,
+                "eng@vendor.example asks for access to root@appliance by sshd for 4h, ticket CASE-1234: disk is full.");
     e.duration = 0;
     e.ticket = "";
     assert_says(&e, "eng@vendor.example asks for access to root@appliance by sshd: disk is full.");
@@ -167,8 +169,9 @@ static void test_receipt_says_its_zeroes(void **state)
     (void)state;
     assert_says(&e, "Access of eng@vendor.example on root is revoked: 3 processes ended in 9 ms, 0 left.");
     e.shared = 2;
-    assert_says(&e, "Access of eng@vendor.example on root is revoked: 3 processes ended in 9 ms, 0 left, 2 cannot be told "
-                    "from another engineer's.");
+    assert_says(&e,
+                "Access of eng@vendor.example on root is revoked: 3 processes ended in 9 ms, 0 left, 2 cannot be told "
+                "from another engineer's.");
     e.killed = e.ms = e.shared = 0;
     assert_says(&e, "Access of eng@vendor.example on root is revoked: 0 processes ended in 0 ms, 0 left.");
 }
@@ -191,7 +194,8 @@ static void test_what_was_decided_is_said(void **state)
 
     (void)state;
     e.clamp = "shortened to the 4h that were asked for";
-    assert_says(&e, "bob approved access of eng@vendor.example on root for 4h (shortened to the 4h that were asked for).");
+    assert_says(&e,
+                "bob approved access of eng@vendor.example on root for 4h (shortened to the 4h that were asked for).");
     e = sample_event(LB_EVENT_GRANTED, 0);
     assert_says(&e, "bob opens root@appliance beforehand for 4h, ticket CASE-1234.");
     e = sample_event(LB_EVENT_PREAPPROVED, 0);
@@ -258,7 +262,7 @@ static void test_copy_is_its_own(void **state)
     assert_int_equal(copy.kind, LB_EVENT_NONE);
 }
 
-/* --- the catalog ------------------------------------------------------------------------------------------------------ */
+/* --- the catalog -------------------------------------------------------------------------------------------------- */
 
 static int kind_of_id(const char *id)
 {

@@ -36,7 +36,7 @@
 #define AUDIT_UNSET INT64_C(4294967295) /* never swept: no process of this machine is of such a session */
 #define YEAR (INT64_C(8766) * HOUR)
 
-/* --- a machine of the test's own -------------------------------------------------------------------------------------- */
+/* --- a machine of the test's own ---------------------------------------------------------------------------------- */
 
 static struct {
     int64_t passed; /* µs by which both clocks are ahead */
@@ -191,7 +191,7 @@ static void pass_end(struct fixture *f, int64_t usec)
     pass(f, 2 * LB_USEC_PER_SEC);
 }
 
-/* --- requests --------------------------------------------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------------------------------------------------- */
 
 /* An event with contents of its own, as the gate takes it. */
 static struct lb_event own(struct lb_event e)
@@ -238,7 +238,7 @@ static struct lb_live *new_access(struct fixture *f, const char *id)
     return live;
 }
 
-/* --- what is on disk -------------------------------------------------------------------------------------------------- */
+/* --- what is on disk ---------------------------------------------------------------------------------------------- */
 
 struct story {
     int64_t seq;
@@ -289,7 +289,7 @@ static int state_on_disk(const char *id)
     return state;
 }
 
-/* --- waiters ---------------------------------------------------------------------------------------------------------- */
+/* --- waiters ------------------------------------------------------------------------------------------------------ */
 
 struct waiter {
     struct lb_waiter waiter;
@@ -313,7 +313,7 @@ static void park(struct waiter *w, struct lb_live *live)
     lb_gate_park(live, &w->waiter);
 }
 
-/* --- commit, then act ------------------------------------------------------------------------------------------------- */
+/* --- commit, then act --------------------------------------------------------------------------------------------- */
 
 static void test_commit_before_effect(void **state)
 {
@@ -426,7 +426,7 @@ static void test_ids(void **state)
     assert_int_equal(a[4], '-');
 }
 
-/* --- a disk that fails ------------------------------------------------------------------------------------------------ */
+/* --- a disk that fails -------------------------------------------------------------------------------------------- */
 
 static void test_nothing_opens_on_a_bad_disk(void **state)
 {
@@ -484,7 +484,8 @@ static void test_closing_waits_for_no_disk(void **state)
     bad_disk.error = 0;
     pass(f, 5 * LB_USEC_PER_SEC);
     assert_null(lb_gate_problem(f->gate));
-    assert_story("requested 1; requested 2; requested 3; approved 3; begun 3; stopped 3; denied 1; withdrawn 2; revoked 3; ");
+    assert_story(
+        "requested 1; requested 2; requested 3; approved 3; begun 3; stopped 3; denied 1; withdrawn 2; revoked 3; ");
 }
 
 /* On a full disk the reserve is given up for what closes, and for nothing else. */
@@ -641,7 +642,7 @@ static void test_clean_stop_on_a_full_disk(void **state)
     assert_story("requested 1; denied 1; ");
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------------------------------------------- */
 
 static void test_deadlines_in_order(void **state)
 {
@@ -784,7 +785,7 @@ static void test_zero_is_due(void **state)
     assert_story("requested 1; approved 1; begun 1; time-over 1; ended 1; ");
 }
 
-/* --- the daemon goes and comes ---------------------------------------------------------------------------------------- */
+/* --- the daemon goes and comes ------------------------------------------------------------------------------------ */
 
 static void test_the_same_live_set_after_a_restart(void **state)
 {
@@ -907,7 +908,7 @@ static void test_reboot_kept_is_never_longer(void **state)
     }
 }
 
-/* --- sessions and the end --------------------------------------------------------------------------------------------- */
+/* --- sessions and the end ----------------------------------------------------------------------------------------- */
 
 /* A child that does nothing until it is killed, as the leader of a session under the access. */
 static pid_t open_session(struct lb_live *live)
@@ -973,7 +974,8 @@ static void test_revoked_with_a_receipt(void **state)
     lb_request_free(r);
 }
 
-/* Nothing is left, and the host is being looked at: to press on, or to start again, makes nothing of the count unsaid. */
+/* Nothing is left, and the host is being looked at: to press on, or to start again, makes nothing of the count
+ * unsaid. */
 static void test_pressed_on(void **state)
 {
     for (int restarts = 0; restarts < 2; restarts++) {
@@ -1042,12 +1044,13 @@ static void test_leader_that_went_meanwhile(void **state)
     go_up(f);
     live = lb_gate_find(f->gate, "AAAA-AAA1");
     assert_int_equal(lb_request_open_sessions(live->request), 1);
-    assert_non_null(lb_request_session(live->request, other, ((struct lb_session *)live->request->sessions.items)[1].pid_started));
+    assert_non_null(
+        lb_request_session(live->request, other, ((struct lb_session *)live->request->sessions.items)[1].pid_started));
     kill(other, SIGKILL);
     assert_int_equal(waitpid(other, NULL, 0), other);
 }
 
-/* --- one engineer at a time ------------------------------------------------------------------------------------------- */
+/* --- one engineer at a time --------------------------------------------------------------------------------------- */
 
 static void test_exclusive(void **state)
 {
@@ -1097,7 +1100,7 @@ static void test_shared(void **state)
     assert_non_null(lb_gate_blocker(new_request(f, e)));
 }
 
-/* --- a later start ----------------------------------------------------------------------------------------------------- */
+/* --- a later start ------------------------------------------------------------------------------------------------ */
 
 /* Approved by bob, not to begin before `from` from now. */
 static struct lb_live *new_later(struct fixture *f, struct lb_event first, int64_t from)
@@ -1278,7 +1281,7 @@ static void test_an_end_begins_nothing_early(void **state)
     assert_int_equal(second->request->state, LB_STATE_ACTIVE);
 }
 
-/* --- people ----------------------------------------------------------------------------------------------------------- */
+/* --- people ------------------------------------------------------------------------------------------------------- */
 
 #define THREE_PEOPLE "[Match]\nAccount=*\n[Rule]\nAction=require-approval\n[Approval]\nCustomer=root daemon bin\n"
 
@@ -1466,7 +1469,7 @@ static void test_review_denied(void **state)
     assert_story("review 1; denied 1; ");
 }
 
-/* --- windows ---------------------------------------------------------------------------------------------------------- */
+/* --- windows ------------------------------------------------------------------------------------------------------ */
 
 /* A login inside it. */
 static struct lb_live *new_child(struct fixture *f, const char *id, const char *window, int64_t duration)
@@ -1556,7 +1559,7 @@ static void test_window_taken_back_with_who_came_by_it(void **state)
     assert_int_equal(state_on_disk("AAAA-AAA2"), LB_STATE_REVOKED);
 }
 
-/* --- more time -------------------------------------------------------------------------------------------------------- */
+/* --- more time ---------------------------------------------------------------------------------------------------- */
 
 /* A request for two hours more of an access. */
 static struct lb_live *new_extension(struct fixture *f, const char *id, const char *access)
@@ -1762,7 +1765,7 @@ static void test_extension_goes_with_an_access_that_ended_meanwhile(void **state
     assert_story("requested 1; approved 1; begun 1; requested 2; requested 3; time-over 1; expired 2; ended 1; ");
 }
 
-/* --- PID 1 ------------------------------------------------------------------------------------------------------------ */
+/* --- PID 1 -------------------------------------------------------------------------------------------------------- */
 
 /* The engineer is told of the new end when PID 1 has taken it on, and not before. */
 static void test_announced_when_pid1_has_it(void **state)
@@ -1876,7 +1879,7 @@ static void test_units_of_a_window(void **state)
     assert_null(strstr(fake_pid1.said, "a.mount"));
 }
 
-/* --- logins ----------------------------------------------------------------------------------------------------------- */
+/* --- logins ------------------------------------------------------------------------------------------------------- */
 
 typedef int login_verb(struct lb_gate *gate, const struct lb_peer *peer, const struct lb_login *login,
                        const struct lb_words *words, struct lb_answer *ret, struct lb_live **ret_live);
@@ -1986,7 +1989,7 @@ static void test_window_lets_in_one_engineer_at_a_time(void **state)
     assert_int_equal(f->gate->n_live, 2);
 }
 
-/* --- frozen ----------------------------------------------------------------------------------------------------------- */
+/* --- frozen ------------------------------------------------------------------------------------------------------- */
 
 static bool is_still(pid_t pid)
 {
@@ -2239,7 +2242,8 @@ static void test_held(void **state)
     lb_request_free(r);
 }
 
-/* OnEnd=freeze: of two accesses the one that gets more time goes on, and the other one ends when that is over as well. */
+/* OnEnd=freeze: of two accesses the one that gets more time goes on, and the other one ends when that is over as
+ * well. */
 static void test_frozen_at_the_end(void **state)
 {
     struct fixture *f = *state;
@@ -2328,7 +2332,7 @@ static void test_hold_is_clamped(void **state)
     assert_decided(f, lb_decide_pause, "AAAA-AAA1", "root", PLAIN, DONE);
 }
 
-/* --- break-glass ------------------------------------------------------------------------------------------------------ */
+/* --- break-glass -------------------------------------------------------------------------------------------------- */
 
 static struct lb_live *new_emergency(struct fixture *f, const char *id)
 {
@@ -2456,7 +2460,7 @@ static void test_no_emergency_on_a_bad_disk(void **state)
     bad_disk.error = 0;
 }
 
-/* --- policy ----------------------------------------------------------------------------------------------------------- */
+/* --- policy ------------------------------------------------------------------------------------------------------- */
 
 static void test_bad_policy_keeps_the_last_good_one(void **state)
 {

@@ -129,7 +129,8 @@ static void test_accounts(void **state)
     assert_change("etc/passwd", LINE, "bob:x:0:1001:Bob:/home/bob:/bin/bash\n",
                   "account changed bob: uid 0, group 1001, home /home/bob, shell /bin/bash, was: uid 1001, group 1001, "
                   "home /home/bob, shell /bin/bash\n");
-    assert_change("etc/passwd", LINE, "", "account removed bob: uid 1001, group 1001, home /home/bob, shell /bin/bash\n");
+    assert_change("etc/passwd", LINE, "",
+                  "account removed bob: uid 1001, group 1001, home /home/bob, shell /bin/bash\n");
     /* the second line of a name is no line less */
     assert_change("etc/passwd", LINE, LINE "bob:x:0:0::/:/bin/sh\n",
                   "account changed bob: uid 1001, group 1001, home /home/bob, shell /bin/bash; uid 0, group 0, home /, "
@@ -247,8 +248,9 @@ static void test_what_is_no_file(void **state)
 /* What lockbox itself starts for accesses is left out; what only calls itself so is not. */
 static void test_our_own_units(void **state)
 {
-    static const char *const foreign[] = { "Environment=LD_PRELOAD=/tmp/x.so\n", "ExecStart=/tmp/x\n", "Unit=x.service\n",
-                                           "ExecStartPost=/bin/sh\n", "ExecStart=" LB_SBINDIR "/lockboxd-not\n" };
+    static const char *const foreign[] = { "Environment=LD_PRELOAD=/tmp/x.so\n", "ExecStart=/tmp/x\n",
+                                           "Unit=x.service\n", "ExecStartPost=/bin/sh\n",
+                                           "ExecStart=" LB_SBINDIR "/lockboxd-not\n" };
 
     (void)state;
     assert_change("run/systemd/transient/session-3.scope", NULL, "", "");
@@ -338,8 +340,9 @@ static void test_listeners(void **state)
 {
     (void)state;
     assert_change("proc/net/tcp", TCP,
-                  TCP "   0: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1001        0 1 1\n"
-                      "   1: 0100007F:0016 0100007F:CBF0 01 00000000:00000000 00:00000000 00000000     0        0 1 1\n",
+                  TCP
+                  "   0: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1001        0 1 1\n"
+                  "   1: 0100007F:0016 0100007F:CBF0 01 00000000:00000000 00:00000000 00000000     0        0 1 1\n",
                   "listener added tcp 127.0.0.1:22: uid 1001\n");
     assert_change("proc/net/udp6", TCP,
                   TCP " 101: 00000000000000000000000001000000:0035 00000000000000000000000000000000:0000 07 "

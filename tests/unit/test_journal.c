@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What follows the log into the journal, with a journald of the test's own and a wall clock that is set back meanwhile. */
+/* What follows the log into the journal, with a journald of the test's own and a wall clock that is set back
+ * meanwhile. */
 #include <errno.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -23,7 +24,8 @@
 
 #define PATIENCE 30 /* s: far from the second that is due, and from the day that the clock is set back */
 
-/* Who asks gets a day that is not over yet: for whom the kernel counts by its own clock, that is as if it was set back. */
+/* Who asks gets a day that is not over yet: for whom the kernel counts by its own clock, that is as if it was set
+ * back. */
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
     int r = (int)syscall(SYS_clock_gettime, id, ts);

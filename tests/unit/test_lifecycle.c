@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Every cell of the lifecycle table, what each event changes, and a million random steps that must keep the promises. */
+/* Every cell of the lifecycle table, what each event changes, and a million random steps that must keep the
+ * promises. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -265,7 +266,7 @@ static void test_shape(void **state)
                 assert_shape(from, kind, lb_lifecycle[from][kind]);
 }
 
-/* --- contradictions --------------------------------------------------------------------------------------------------- */
+/* --- contradictions ----------------------------------------------------------------------------------------------- */
 
 static void assert_refused(struct lb_request *r, const struct lb_event *e)
 {
@@ -375,7 +376,7 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* --- what events change ----------------------------------------------------------------------------------------------- */
+/* --- what events change ------------------------------------------------------------------------------------------- */
 
 static void apply(struct lb_request **r, struct lb_event e)
 {
@@ -621,7 +622,7 @@ static void test_no_longer_than_the_bound(void **state)
     lb_request_free(r);
 }
 
-/* --- frozen ----------------------------------------------------------------------------------------------------------- */
+/* --- frozen ------------------------------------------------------------------------------------------------------- */
 
 #define BEGUN (2 * LB_USEC_PER_SEC) /* after SAMPLE_WALL, in sample_request(LB_STATE_ACTIVE), which has four hours */
 
@@ -811,7 +812,7 @@ static void test_what_does_not_freeze(void **state)
     }
 }
 
-/* --- votes ------------------------------------------------------------------------------------------------------------ */
+/* --- votes -------------------------------------------------------------------------------------------------------- */
 
 static void vote(struct lb_request **r, int kind, int64_t after, int64_t duration, int64_t from)
 {
@@ -917,7 +918,7 @@ static void test_start_after_a_reboot(void **state)
     }
 }
 
-/* --- windows ---------------------------------------------------------------------------------------------------------- */
+/* --- windows ------------------------------------------------------------------------------------------------------ */
 
 /* The report is taken as it is, once, and only where nothing runs any more; that there is none is a report, too. */
 static void test_one_report(void **state)
@@ -1006,7 +1007,7 @@ static void test_login_by_a_window(void **state)
     lb_request_free(r);
 }
 
-/* --- break-glass ------------------------------------------------------------------------------------------------------ */
+/* --- break-glass -------------------------------------------------------------------------------------------------- */
 
 static struct lb_request *emergency_from(int from)
 {
@@ -1082,7 +1083,7 @@ static void test_nothing_to_acknowledge(void **state)
         assert_refused_and_free(sample_request(seen_in[i].state), LB_EVENT_ACKNOWLEDGED);
 }
 
-/* --- scripts ---------------------------------------------------------------------------------------------------------- */
+/* --- scripts ------------------------------------------------------------------------------------------------------ */
 
 static struct lb_request *running_script(void)
 {
@@ -1186,7 +1187,7 @@ static void test_messages(void **state)
     lb_request_free(r);
 }
 
-/* --- a million steps -------------------------------------------------------------------------------------------------- */
+/* --- a million steps ---------------------------------------------------------------------------------------------- */
 
 /* What the promises need to know of a history, kept apart from the request. */
 struct history {

@@ -40,7 +40,8 @@ static void clear(struct opened *o)
 
 static struct lb_courier_config good(void)
 {
-    return (struct lb_courier_config){ .mail = { .server = (char *)"smtp://127.0.0.1:1", .from = (char *)"a@b.example" } };
+    return (
+        struct lb_courier_config){ .mail = { .server = (char *)"smtp://127.0.0.1:1", .from = (char *)"a@b.example" } };
 }
 
 static void test_open(void **state)
@@ -144,10 +145,11 @@ static void test_nobody_listens(void **state)
     (void)state;
     assert_int_equal(open_letter(&config, "bob@customer.example", &o), 0);
     assert_int_equal(open_letter(&config, "bob@customer.example", &second), 0);
-    assert_int_equal(lb_transfer_start(transfers, second.easy, NULL, second.recipients, 10000000, on_done, NULL, &done, &other),
-                     0);
+    assert_int_equal(
+        lb_transfer_start(transfers, second.easy, NULL, second.recipients, 10000000, on_done, NULL, &done, &other), 0);
     lb_transfer_free(other);
-    assert_int_equal(lb_transfer_start(transfers, o.easy, NULL, o.recipients, 10000000, on_done, NULL, &done, &transfer), 0);
+    assert_int_equal(
+        lb_transfer_start(transfers, o.easy, NULL, o.recipients, 10000000, on_done, NULL, &done, &transfer), 0);
     assert_int_equal(sd_event_loop(event), 0);
     assert_true(done);
 }

@@ -109,8 +109,9 @@ static void assert_each(const char *what, const char *before, const char *behind
     assert_true(found > 0);
 }
 
-/* Seen on a telephone, 360 pixels wide, by day and by night: what did not fit made all of it too wide, a label was broken
- * into letters, a red word was hardly to be read on black, and a name in Hebrew stood where nobody looked for it. */
+/* Seen on a telephone, 360 pixels wide, by day and by night: what did not fit made all of it too wide, a label was
+ * broken into letters, a red word was hardly to be read on black, and a name in Hebrew stood where nobody looked for
+ * it. */
 static void test_fits_a_telephone(void **state)
 {
     static const char *const anybodys[] = { "{engineer}", "{account}", "{ticket}", "{reason}", "{note}", "{from}",
@@ -119,7 +120,9 @@ static void test_fits_a_telephone(void **state)
     (void)state;
     assert_each("<th", "", " align=\"left\" valign=\"top\" nowrap>");
     assert_each("<pre", "", " style=\"padding-left: 1em; white-space: pre-wrap\">");
-    assert_each("<body", "", " style=\"font-family: sans-serif; max-width: 44em; word-break: break-word; overflow-wrap: anywhere\">");
+    assert_each(
+        "<body", "",
+        " style=\"font-family: sans-serif; max-width: 44em; word-break: break-word; overflow-wrap: anywhere\">");
     assert_each("<meta name=\"viewport\"", "", " content=\"width=device-width, initial-scale=1\">");
     assert_each("<meta name=\"color-scheme\"", "", " content=\"light dark\">");
     for (size_t i = 0; i < LB_ELEMENTS(anybodys); i++)
@@ -223,8 +226,10 @@ static void test_layout(void **state)
 
 static void test_mistakes(void **state)
 {
-    static const struct { const char *name, *text, *wanted; } rows[] = {
-        { "action.txt", "one\ntwo {enginer}\n", "action.txt:2: {enginer} stands for nothing (did you mean {engineer}?)\n" },
+    static const struct { const char *name, *text, *wanted;
+    } rows[] = {
+        { "action.txt", "one\ntwo {enginer}\n",
+          "action.txt:2: {enginer} stands for nothing (did you mean {engineer}?)\n" },
         { "action.txt", "{approvals}", "action.txt:1: {approvals} stands for nothing" }, /* no text, a list */
         { "action.txt", "{end}", "action.txt:1: {end} stands for nothing" },
         { "action.txt", "{end.by}{end.by.at}", "action.txt:1: {end.by.at} stands for nothing\n" },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Headers and bodies in mail's own forms: their bytes, what a reader gets back, and that no text gets out of its place. */
+/* Headers and bodies in mail's own forms: their bytes, what a reader gets back, and that no text gets out of its
+ * place. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -94,14 +95,16 @@ static void test_no_character_is_split(void **state)
 
 static void test_mailboxes(void **state)
 {
-    static const struct { const char *phrase, *wanted; } rows[] = {
+    static const struct { const char *phrase, *wanted;
+    } rows[] = {
         { NULL, "To: bob@customer.example\r\n" },
         { "bob", "To: \"bob\" <bob@customer.example>\r\n" },
         { "a \"b\" \\c, d", "To: \"a \\\"b\\\" \\\\c, d\" <bob@customer.example>\r\n" },
         { "x\r\nBcc: y", "To: \"x Bcc: y\" <bob@customer.example>\r\n" },
         { "J\xc3\xb6rg", "To: =?UTF-8?B?SsO2cmc=?= <bob@customer.example>\r\n" },
         { "a name that is as long as names can be in the files of some companies",
-          "To: \"a name that is as long as names can be in the files of some companies\"\r\n <bob@customer.example>\r\n" },
+          "To: \"a name that is as long as names can be in the files of some companies\"\r\n "
+          "<bob@customer.example>\r\n" },
     };
 
     (void)state;
@@ -197,7 +200,8 @@ static void test_random(void **state)
         LB_FREE char *line = NULL, *lines = NULL, *read = NULL, *read_text = NULL, *clean = NULL;
 
         for (size_t i = 0; i < n; i++)
-            text[i] = round % 2 ? likely[(size_t)rand_r(&seed) % (sizeof(likely) - 1)] : (char)(1 + rand_r(&seed) % 255);
+            text[i] =
+                round % 2 ? likely[(size_t)rand_r(&seed) % (sizeof(likely) - 1)] : (char)(1 + rand_r(&seed) % 255);
         text[n] = '\0';
         clean = lb_text_clean(text, SIZE_MAX);
         line = header(text);

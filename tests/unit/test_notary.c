@@ -32,7 +32,8 @@ int clock_gettime(clockid_t id, struct timespec *ts)
     int r = (int)syscall(SYS_clock_gettime, id, ts);
 
     if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_BOOTTIME)) {
-        int64_t usec = ts->tv_sec * LB_USEC_PER_SEC + ts->tv_nsec / 1000 + passed + (id == CLOCK_REALTIME ? wall_set : 0);
+        int64_t usec =
+            ts->tv_sec * LB_USEC_PER_SEC + ts->tv_nsec / 1000 + passed + (id == CLOCK_REALTIME ? wall_set : 0);
 
         *ts = (struct timespec){ usec / LB_USEC_PER_SEC, usec % LB_USEC_PER_SEC * 1000 };
     }
@@ -591,7 +592,9 @@ static void test_not_countersigned(void **state)
 /* Where one key is trusted for any name, the name that goes into the log is one. */
 static void test_nobodys_name(void **state)
 {
-    static const char *const names[] = { "", "bob\nand carol", "bob with RSA key SHA256:x", "\xE2\x80\xAE" "bob", "bo\033b" };
+    static const char *const names[] = {
+        "", "bob\nand carol", "bob with RSA key SHA256:x", "\xE2\x80\xAE" "bob", "bo\033b",
+    };
     struct fixture *f = *state;
     LB_FREE char *good = NULL;
     char public[128];

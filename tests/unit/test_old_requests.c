@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a customer reads every day costs the same beside a hundred thousand old requests as beside none. Counted in steps
- * of SQLite's machine, which are the same on every computer: a search takes some hundred, a walk through the old ones
- * at least one for each.
+ * What a customer reads every day costs the same beside a hundred thousand old requests as beside none. Counted in
+ * steps of SQLite's machine, which are the same on every computer: a search takes some hundred, a walk through the old
+ * ones at least one for each.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -110,7 +110,8 @@ static void test_lists(void **state)
 
     (void)state;
     assert_int_equal(search(s, &(struct lb_store_filter){ .open_only = true }), 1);
-    assert_int_equal(search(s, &(struct lb_store_filter){ .open_only = true, .account = "root", .ticket = "CASE-1234" }), 1);
+    assert_int_equal(
+        search(s, &(struct lb_store_filter){ .open_only = true, .account = "root", .ticket = "CASE-1234" }), 1);
     assert_int_equal(search(s, &(struct lb_store_filter){ .recent = SAMPLE_WALL }), 3);
     assert_int_equal(search(s, &(struct lb_store_filter){ .recent = SAMPLE_WALL, .state = "denied" }), 2);
     assert_int_equal(search(s, &(struct lb_store_filter){ .limit = 10 }), 10);

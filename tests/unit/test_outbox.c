@@ -50,7 +50,7 @@ static void take(int64_t position, struct lb_step *steps, size_t n)
     assert_int_equal(dropped, 0);
 }
 
-/* --- what is there --------------------------------------------------------------------------------------------------- */
+/* --- what is there ------------------------------------------------------------------------------------------------ */
 
 struct text {
     struct lb_outbox *outbox;
@@ -117,7 +117,7 @@ static struct lb_outbox *after_a_crash(void)
     return o;
 }
 
-/* --- tests ----------------------------------------------------------------------------------------------------------- */
+/* --- tests -------------------------------------------------------------------------------------------------------- */
 
 static void test_position_and_letters_are_one(void **state)
 {
@@ -153,7 +153,8 @@ static void test_a_page_twice(void **state)
 /* A webhook may be called "remote", as the approval service's target is: two letters of one event with one id. */
 static void test_the_same_id_by_two_channels(void **state)
 {
-    struct lb_step steps[] = { letter("R-1.7.remote@host", "remote", "R-1", 4), letter("R-1.7.remote@host", "remote", "R-1", 4) };
+    struct lb_step steps[] = { letter("R-1.7.remote@host", "remote", "R-1", 4),
+                               letter("R-1.7.remote@host", "remote", "R-1", 4) };
 
     (void)state;
     steps[0].letter.channel = (char *)"webhook";
@@ -182,10 +183,11 @@ static void test_sent_is_gone(void **state)
 /* Behind one that failed nothing about the same request goes; what is about another does. */
 static void test_order_within_a_request(void **state)
 {
-    struct lb_step steps[] = { letter("a1", "bob", "R-1", 1), letter("b1", "bob", "R-2", 1), letter("a2", "bob", "R-1", 4),
-                               letter("h1", "bob", NULL, 6), letter("h2", "bob", NULL, 6), letter("c", "carol", "R-1", 4) };
-    struct lb_mark marks[2] = { { .kind = LB_MARK_FAILED, .due = 100, .error = "no" }, { .kind = LB_MARK_FAILED, .due = 100,
-                                                                                         .error = "no" } };
+    struct lb_step steps[] = { letter("a1", "bob", "R-1", 1), letter("b1", "bob", "R-2", 1),
+                               letter("a2", "bob", "R-1", 4), letter("h1", "bob", NULL, 6),
+                               letter("h2", "bob", NULL, 6),  letter("c", "carol", "R-1", 4) };
+    struct lb_mark marks[2] = { { .kind = LB_MARK_FAILED, .due = 100, .error = "no" },
+                                { .kind = LB_MARK_FAILED, .due = 100, .error = "no" } };
     struct text t;
 
     (void)state;
@@ -224,8 +226,10 @@ static void test_a_failure_of_the_target(void **state)
 /* Question and reminder go when it is decided, within one page also; what else was said about it stays. */
 static void test_withdrawal(void **state)
 {
-    struct lb_step first[] = { letter("ask", "bob", "R-1", LB_NOTICE_ACTION), letter("later", "bob", "R-1", LB_NOTICE_REMINDER),
-                               letter("said", "bob", "R-1", LB_NOTICE_MESSAGE), letter("other", "bob", "R-2", LB_NOTICE_ACTION) };
+    struct lb_step first[] = { letter("ask", "bob", "R-1", LB_NOTICE_ACTION),
+                               letter("later", "bob", "R-1", LB_NOTICE_REMINDER),
+                               letter("said", "bob", "R-1", LB_NOTICE_MESSAGE),
+                               letter("other", "bob", "R-2", LB_NOTICE_ACTION) };
     struct lb_step second[] = { letter("ask2", "bob", "R-1", LB_NOTICE_ACTION), letter(NULL, NULL, "R-1", 0),
                                 letter("out", "bob", "R-1", LB_NOTICE_OUTCOME) };
 
@@ -242,7 +246,8 @@ static void test_withdrawal(void **state)
 /* Who has voted is not asked any more; the others are. */
 static void test_withdrawal_from_one(void **state)
 {
-    struct lb_step first[] = { letter("ask", "bob", "R-1", LB_NOTICE_ACTION), letter("other", "bob", "R-2", LB_NOTICE_ACTION),
+    struct lb_step first[] = { letter("ask", "bob", "R-1", LB_NOTICE_ACTION),
+                               letter("other", "bob", "R-2", LB_NOTICE_ACTION),
                                letter("ask-carol", "carol", "R-1", LB_NOTICE_ACTION) };
     struct lb_step vote = letter(NULL, "bob", "R-1", 0);
 
@@ -273,7 +278,8 @@ static int on_dead(void *userdata, const struct lb_letter *l)
 /* Given up: kept, told once, and sent after all if somebody says so. */
 static void test_given_up(void **state)
 {
-    struct lb_step steps[] = { letter("a", "bob", "R-1", 1), letter("b", "bob", "R-2", 1), letter("c", "bob", "R-3", 1) };
+    struct lb_step steps[] = { letter("a", "bob", "R-1", 1), letter("b", "bob", "R-2", 1),
+                               letter("c", "bob", "R-3", 1) };
     struct lb_mark mark = { .kind = LB_MARK_DEAD, .error = "550" };
     struct text t;
     char dead[64] = "";

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * doctor's reading of stacks against libpam itself: random stacks, with random answers of their modules. Whatever libpam
- * lets in although pam_lockbox refused, the walk has to call a hole; and what it calls one, libpam lets in for some answers.
+ * doctor's reading of stacks against libpam itself: random stacks, with random answers of their modules. Whatever
+ * libpam lets in although pam_lockbox refused, the walk has to call a hole; and what it calls one, libpam lets in for
+ * some answers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,7 +65,8 @@ static struct sketches draw(void)
         for (unsigned i = 0; i < s.n[f]; i++) {
             unsigned dice = random_below(8);
             s.lines[f][i] = (struct sketch){ dice == 0 ? OURS : f + 1 == FILES || dice > 3 ? MODULE :
-                                             dice == 1 ? INCLUDE : SUBSTACK, random_below(LB_ELEMENTS(controls)), f + 1 };
+                                             dice == 1 ? INCLUDE : SUBSTACK, random_below(LB_ELEMENTS(controls)),
+                                             f + 1 };
         }
     }
     return s;
@@ -84,7 +86,8 @@ static void write_files(const struct sketches *s)
                 fprintf(file, "account %s %s acct=%s\n", controls[l->control], l->what == OURS ? ours : "pam_debug.so",
                         l->what == OURS ? ANY(refusals) : ANY(codes));
             else
-                fprintf(file, "account %s %s/%s\n", l->what == INCLUDE ? "include" : "substack", confdir, files[l->file]);
+                fprintf(file, "account %s %s/%s\n", l->what == INCLUDE ? "include" : "substack", confdir,
+                        files[l->file]);
         }
         assert_int_equal(fclose(file), 0);
     }

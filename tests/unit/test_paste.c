@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the prompt shows to be signed, and takes: with a gate, a log, two people who have keys, and the real ssh-keygen. */
+/* What the prompt shows to be signed, and takes: with a gate, a log, two people who have keys, and the real
+ * ssh-keygen. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,7 +82,8 @@ static int set_up(void **state)
     snprintf(approvers_path, sizeof(approvers_path), "%s/approvers.conf", directory);
     snprintf(signers_path, sizeof(signers_path), "%s/allowed_signers", directory);
     assert_int_equal(mkdir(state_directory, 0700) | mkdir(policy_directory, 0700), 0);
-    write_inside("policy.d/10.policy", "[Rule]\nAction=require-approval\n[Approval]\nCustomer=bob carol\nInternal=dm\n");
+    write_inside("policy.d/10.policy",
+                 "[Rule]\nAction=require-approval\n[Approval]\nCustomer=bob carol\nInternal=dm\n");
     write_inside("approvers.conf", "[bob]\nGroups=board\n[carol]\nGroups=board\n[dm]\nGroups=duty\n");
     bob = new_key("bob");
     carol = new_key("carol");
@@ -253,7 +255,8 @@ static void assert_refused(struct fixture *f, const char *before, const char *si
 static void test_refused(void **state)
 {
     struct fixture *f = *state;
-    LB_FREE char *bob = sign(f, "!sign bob", "bob"), *shorter = sign(f, "!sign bob 2h", "bob"), *stranger = new_key("x");
+    LB_FREE char *bob = sign(f, "!sign bob", "bob"), *shorter = sign(f, "!sign bob 2h", "bob"),
+        *stranger = new_key("x");
 
     free(LB_TAKE(stranger));
     stranger = sign(f, "!sign bob", "x");

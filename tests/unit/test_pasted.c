@@ -67,11 +67,13 @@ static void test_commands(void **state)
     static const struct { const char *line; int kind; const char *name; int64_t duration; } cases[] = {
         { "!sign", LB_PASTED_SIGN }, { " !sign ", LB_PASTED_SIGN }, { "!qr", LB_PASTED_QR },
         { "!sign bob", LB_PASTED_SIGN, "bob" }, { "!sign  bob  2h ", LB_PASTED_SIGN, "bob", 120 * MINUTE },
-        { "!sign bob 1h 30min", LB_PASTED_SIGN, "bob", 90 * MINUTE }, { "!sign 1h 30min", LB_PASTED_SIGN, NULL, 90 * MINUTE },
+        { "!sign bob 1h 30min", LB_PASTED_SIGN, "bob", 90 * MINUTE },
+        { "!sign 1h 30min", LB_PASTED_SIGN, NULL, 90 * MINUTE },
         { "!qr bob 90", LB_PASTED_QR, "bob", 90 * LB_USEC_PER_SEC },
         { "!sign bob soon", LB_PASTED_WRONG, "bob" }, { "!sign bob 0s", LB_PASTED_WRONG, "bob" },
         { "!sign bob -2h", LB_PASTED_WRONG, "bob" }, { "!sign bob 2h carol", LB_PASTED_WRONG, "bob" },
-        { "!signal", LB_PASTED_WORDS }, { "!qrs", LB_PASTED_WORDS }, { "sign", LB_PASTED_WORDS }, { "", LB_PASTED_WORDS },
+        { "!signal", LB_PASTED_WORDS }, { "!qrs", LB_PASTED_WORDS }, { "sign", LB_PASTED_WORDS },
+        { "", LB_PASTED_WORDS },
         { "!withdraw", LB_PASTED_WORDS }, { "!emergency the disk is full", LB_PASTED_WORDS },
     };
 
@@ -91,7 +93,8 @@ static void expect_signature(const char *before, const char *base64, int kind, c
 
 static void test_signatures(void **state)
 {
-    static const char *const types[] = { "ssh-ed25519", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com", "ssh-rsa" };
+    static const char *const types[] = { "ssh-ed25519", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com",
+                                         "ssh-rsa" };
 
     (void)state;
     for (size_t i = 0; i < LB_ELEMENTS(types); i++) {

@@ -12,7 +12,9 @@ static pid_t pid;
 
 static struct lb_reaper *reaper(const struct lb_session *sessions, size_t n, bool slice)
 {
-    struct lb_reap_target t = { .uid = UID, .sessions = sessions, .n = n, .slice = slice, .late = 7 * 1000, .cgroups = top };
+    struct lb_reap_target t = {
+        .uid = UID, .sessions = sessions, .n = n, .slice = slice, .late = 7 * 1000, .cgroups = top
+    };
     struct lb_reaper *r = lb_reaper_new(top, ID, &t);
 
     assert_non_null(r);

@@ -240,7 +240,7 @@ static void test_whose_request(void **state)
     lb_request_free(r);
 }
 
-/* --- the timer and the answer agree ----------------------------------------------------------------------------------- */
+/* --- the timer and the answer agree ------------------------------------------------------------------------------- */
 
 static int64_t random_moment(uint64_t *seed)
 {

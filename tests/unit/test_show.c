@@ -101,7 +101,8 @@ static void test_the_receipt_by_kind(void **state)
 {
     (void)state;
     expect(ENDED("\"kinds\":{\"session\":12,\"service\":3,\"connection\":2}"),
-           LINES("Receipt: 17 processes ended in 23 ms (12 session, 3 user service, 2 connection), nothing left"), NONE);
+           LINES("Receipt: 17 processes ended in 23 ms (12 session, 3 user service, 2 connection), nothing left"),
+           NONE);
     expect(ENDED("\"kinds\":{\"scope\":16,\"other\":1},\"shared\":4"),
            LINES("Receipt: 17 processes ended in 23 ms (16 escaped, 1 elsewhere), nothing surely its own left; "
                  "4 cannot be told from another engineer's"), LINES("nothing left"));
@@ -155,11 +156,13 @@ static void test_links(void **state)
 static void test_what_was_left_behind(void **state)
 {
     (void)state;
-    expect(REQUEST("ended", "approval", ALICE ",\"left_behind\":{\"at\":\"2024-05-03T15:50:00Z\",\"count\":9,\"changes\":["
-                   "{\"kind\":\"account\",\"name\":\"mallory\",\"change\":\"added\",\"detail\":\"uid 0\"},"
-                   "{\"kind\":\"unit\",\"change\":\"more\",\"detail\":\"8 more\"}]}"),
+    expect(REQUEST("ended", "approval",
+                   ALICE ",\"left_behind\":{\"at\":\"2024-05-03T15:50:00Z\",\"count\":9,\"changes\":["
+                         "{\"kind\":\"account\",\"name\":\"mallory\",\"change\":\"added\",\"detail\":\"uid 0\"},"
+                         "{\"kind\":\"unit\",\"change\":\"more\",\"detail\":\"8 more\"}]}"),
            LINES("Left behind: 9 changes since it began", "KIND CHANGE WHAT DETAIL", "account added mallory uid 0",
-                 "unit more 8 more"), NONE);
+                 "unit more 8 more"),
+           NONE);
     expect(REQUEST("ended", "approval", ALICE ",\"left_behind\":{\"at\":\"2024-05-03T15:50:00Z\",\"count\":0,"
                    "\"changes\":[]}"),
            LINES("Left behind: nothing"), LINES("KIND"));

@@ -80,7 +80,7 @@ static void note(struct lb_store *s, int64_t after)
     assert_int_equal(lb_store_append(s, &e, 1), 0);
 }
 
-/* --- the chain as an auditor walks it --------------------------------------------------------------------------------- */
+/* --- the chain as an auditor walks it ----------------------------------------------------------------------------- */
 
 struct walk {
     int64_t seq;
@@ -131,7 +131,7 @@ static void assert_list(struct lb_store *s, const struct lb_store_filter *filter
     assert_string_equal(ids, wanted);
 }
 
-/* --- in peace --------------------------------------------------------------------------------------------------------- */
+/* --- in peace ----------------------------------------------------------------------------------------------------- */
 
 static void test_empty(void **state)
 {
@@ -379,7 +379,7 @@ static void test_reader_beside_the_writer(void **state)
     lb_store_close(s);
 }
 
-/* --- the projection --------------------------------------------------------------------------------------------------- */
+/* --- the projection ----------------------------------------------------------------------------------------------- */
 
 static void test_projection_is_made_again(void **state)
 {
@@ -470,7 +470,8 @@ static void test_table_of_an_earlier_version(void **state)
     make_emergency(s, "AAAA-AAA1", "root", (const int[]){ LB_EVENT_EMERGENCY, 0 });
     lb_store_close(s);
     tamper("DROP TABLE requests; CREATE TABLE requests (id TEXT PRIMARY KEY, open INTEGER NOT NULL,"
-           " state TEXT NOT NULL, account TEXT, engineer TEXT, ticket TEXT, requested_at INTEGER NOT NULL, closed_at INTEGER) WITHOUT ROWID;"
+           " state TEXT NOT NULL, account TEXT, engineer TEXT, ticket TEXT, requested_at INTEGER NOT NULL, closed_at "
+           "INTEGER) WITHOUT ROWID;"
            " UPDATE meta SET value = 1 WHERE key = 'projection'");
     s = open_store();
     assert_unseen(s, "root", "AAAA-AAA1");
@@ -478,7 +479,7 @@ static void test_table_of_an_earlier_version(void **state)
     lb_store_close(s);
 }
 
-/* --- damage ----------------------------------------------------------------------------------------------------------- */
+/* --- damage ------------------------------------------------------------------------------------------------------- */
 
 static void assert_open_fails(int error)
 {
@@ -626,7 +627,7 @@ static void test_directory_that_is_not_ours(void **state)
     chmod(directory, 0700);
 }
 
-/* --- a disk that fails ------------------------------------------------------------------------------------------------ */
+/* --- a disk that fails -------------------------------------------------------------------------------------------- */
 
 static void assert_append_fails(struct lb_store *s, int error)
 {
@@ -700,7 +701,7 @@ static void test_reserve(void **state)
     lb_store_close(s);
 }
 
-/* --- a process that is killed ----------------------------------------------------------------------------------------- */
+/* --- a process that is killed ------------------------------------------------------------------------------------- */
 
 /* Appends events for ever (or `n`) and says the number of each on the pipe as soon as it is acknowledged. */
 static void append_and_tell(int fd, int n)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Requests as the courier keeps them in mind: made of their events, a bounded number, and fetched when one is missing. */
+/* Requests as the courier keeps them in mind: made of their events, a bounded number, and fetched when one is
+ * missing. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -385,7 +385,8 @@ static void test_begins_later(void **state)
 /* Anywhere in what the daemon wrote of an entry. */
 static size_t inside_of(uint64_t *seed, size_t k)
 {
-    return text.entries[k].ours + (size_t)sample_below(seed, (int64_t)(text.entries[k].ours_end - text.entries[k].ours));
+    return text.entries[k].ours +
+           (size_t)sample_below(seed, (int64_t)(text.entries[k].ours_end - text.entries[k].ours));
 }
 
 /* A bit of what the daemon wrote. A line that is none any more makes the rest unreadable; the last good one tells. */

@@ -16,7 +16,7 @@
 #include "policy/text.h"
 #include "tests/unit/samples.h"
 
-/* --- Standard Webhooks ----------------------------------------------------------------------------------------------- */
+/* --- Standard Webhooks -------------------------------------------------------------------------------------------- */
 
 /* The example that implementations of the specification are tested with. */
 static void test_the_published_vector(void **state)
@@ -24,8 +24,9 @@ static void test_the_published_vector(void **state)
     LB_FREE char *signature = NULL;
 
     (void)state;
-    assert_int_equal(lb_standard_sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
-                                      "{\"test\": 2432232314}", &signature), 0);
+    assert_int_equal(lb_standard_sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek",
+                                      1614265330, "{\"test\": 2432232314}", &signature),
+                     0);
     assert_string_equal(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
 }
 
@@ -60,13 +61,16 @@ static void test_headers(void **state)
     curl_slist_free_all(headers);
 }
 
-/* --- bodies ---------------------------------------------------------------------------------------------------------- */
+/* --- bodies ------------------------------------------------------------------------------------------------------- */
 
 /* What an engineer could write; what cannot stand in a log was taken out before. */
 static const char *const hostile[] = {
-    "\"}],\"text\":\"<!channel> all is well\"", "<!channel> <!here> <@U024BE7LH> <#C024BE7LR>", "<https://evil.example|approve>",
-    "[approve](https://evil.example)", "**bold** _it_ ~no~ `code`", "\\\"}\\u0022,\"x\":\"", "&lt;!channel&gt;", "{reason} {message}",
-    "</at> <at>bob</at>", "'; DROP TABLE letters; --", "\\", "\\\\\"", "@everyone @channel", "\xe2\x80\x8bnull\xef\xbf\xbd",
+    "\"}],\"text\":\"<!channel> all is well\"", "<!channel> <!here> <@U024BE7LH> <#C024BE7LR>",
+    "<https://evil.example|approve>",
+    "[approve](https://evil.example)", "**bold** _it_ ~no~ `code`", "\\\"}\\u0022,\"x\":\"", "&lt;!channel&gt;",
+    "{reason} {message}",
+    "</at> <at>bob</at>", "'; DROP TABLE letters; --", "\\", "\\\\\"", "@everyone @channel",
+    "\xe2\x80\x8bnull\xef\xbf\xbd",
 };
 
 static struct lb_request *request;
@@ -149,7 +153,8 @@ static void test_hostile_words_stay_words(void **state)
 
         wanted = shape(expected);
         for (size_t i = 0; i < LB_ELEMENTS(hostile); i++) {
-            LB_FREE char *body = compose(formats[f], hostile[i]), *is = NULL, *clean = lb_text_clean(hostile[i], SIZE_MAX);
+            LB_FREE char *body = compose(formats[f], hostile[i]), *is = NULL,
+                *clean = lb_text_clean(hostile[i], SIZE_MAX);
             json_auto_t *j = read_body(body);
 
             is = shape(j);
@@ -172,7 +177,8 @@ static void test_slack(void **state)
         assert_null(strpbrk(json_string_value(json_object_get(j, "text")), "<>"));
         assert_true(json_is_false(json_object_get(j, "mrkdwn")));
         json_array_foreach (json_object_get(j, "blocks"), n, block)
-            assert_string_equal(json_string_value(json_object_get(json_object_get(block, "text"), "type")), "plain_text");
+            assert_string_equal(json_string_value(json_object_get(json_object_get(block, "text"), "type")),
+                                "plain_text");
     }
 }
 
@@ -183,7 +189,8 @@ static void test_teams(void **state)
     for (size_t i = 0; i < LB_ELEMENTS(hostile); i++) {
         LB_FREE char *body = compose(LB_FORMAT_TEAMS, hostile[i]);
         json_auto_t *j = read_body(body);
-        const json_t *card = json_object_get(json_array_get(json_object_get(j, "attachments"), 0), "content"), *line = NULL;
+        const json_t *card = json_object_get(json_array_get(json_object_get(j, "attachments"), 0), "content"),
+            *line = NULL;
         size_t n = 0;
 
         assert_null(json_object_get(card, "msteams")); /* no mentions */
@@ -224,12 +231,13 @@ static void test_a_test(void **state)
 
         hook.format = f;
         assert_int_equal(lb_channel_webhook.compose(&config, "hook", &m, &body), 0);
-        assert_non_null(strstr(body, f == LB_FORMAT_EVENT ? "\"type\":\"test\"" : "This is a test of lockbox on appliance."));
+        assert_non_null(
+            strstr(body, f == LB_FORMAT_EVENT ? "\"type\":\"test\"" : "This is a test of lockbox on appliance."));
         assert_int_equal(lb_channel_webhook.compose(&config, "other", &m, &body), -EINVAL);
     }
 }
 
-/* --- templates ------------------------------------------------------------------------------------------------------- */
+/* --- templates ---------------------------------------------------------------------------------------------------- */
 
 static void assert_template(const char *text, unsigned line, const char *wanted)
 {
