@@ -19,8 +19,8 @@
 
 #include "tests/fuzz/fuzz_main.h"
 
-int __wrap_lb_read_text(const char *path, bool must_exist, char **ret, size_t *ret_size, struct lb_ini_errors *errors);
-int __wrap_lb_mail_templates_load(const char *directory, struct lb_ini_errors *errors, struct lb_mail_templates **ret);
+__typeof__(lb_read_text) __wrap_lb_read_text;
+__typeof__(lb_mail_templates_load) __wrap_lb_mail_templates_load;
 
 static const uint8_t *named;
 static size_t named_size;

@@ -18,9 +18,7 @@
 #define TURNS 1000
 #define BYTES 16384 /* of an input: they fit into the socket */
 
-int __wrap_lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_slist *headers,
-                             struct curl_slist *recipients, int64_t timeout, lb_transfer_done *done, void *userdata,
-                             struct lb_transfer **ret);
+__typeof__(lb_transfer_start) __wrap_lb_transfer_start;
 
 static char directory[] = "/tmp/lockbox-fuzz-XXXXXX";
 static struct lb_webhook_config hook = { .name = (char *)"siem", .url = (char *)"https://a.example/" };
@@ -35,10 +33,11 @@ static struct lb_control *control;
 
 /* The answer to a test is there at once, from where a real one could not be; it goes on as from the loop. */
 int __wrap_lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_slist *headers,
-                             struct curl_slist *recipients, int64_t timeout, lb_transfer_done *done, void *userdata,
-                             struct lb_transfer **ret)
+                             struct curl_slist *recipients, int64_t timeout, lb_transfer_done *done,
+                             lb_transfer_step *step, void *userdata, struct lb_transfer **ret)
 {
     (void)t;
+    (void)step;
     (void)timeout;
     (void)done;
     (void)userdata;

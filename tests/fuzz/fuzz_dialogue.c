@@ -12,6 +12,7 @@
 #include "lockboxd/courier/dialogue.h"
 #include "lockboxd/courier/reply.h"
 #include "lockboxd/courier/service.h"
+#include "lockboxd/log.h"
 #include "lockboxd/proto/json.h"
 #include "policy/base.h"
 #include "policy/deadline.h"
@@ -22,18 +23,13 @@
 #define LONGEST UINT64_C(86400) /* seconds that a service may ask to be left alone for */
 
 int __real_sd_event_source_set_time_relative(sd_event_source *source, uint64_t usec);
-int __wrap_sd_event_source_set_time_relative(sd_event_source *source, uint64_t usec);
-int __wrap_lb_service_open(const struct lb_courier_config *config, const struct lb_transfers *transfers,
-                           const struct lb_service_message *message, CURL **ret, struct curl_slist **ret_headers,
-                           char **ret_error);
-int __wrap_lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_slist *headers,
-                             struct curl_slist *recipients, int64_t timeout, lb_transfer_done *done, void *userdata,
-                             struct lb_transfer **ret);
-struct lb_transfer *__wrap_lb_transfer_free(struct lb_transfer *transfer);
-struct lb_query *__wrap_lb_query_start(struct lb_queries *q, const char *method, json_t *parameters,
-                                       lb_query_done *done, void *userdata);
-struct lb_query *__wrap_lb_query_free(struct lb_query *query);
-void __wrap_lb_log(int priority, const char *format, ...);
+__typeof__(sd_event_source_set_time_relative) __wrap_sd_event_source_set_time_relative;
+__typeof__(lb_service_open) __wrap_lb_service_open;
+__typeof__(lb_transfer_start) __wrap_lb_transfer_start;
+__typeof__(lb_transfer_free) __wrap_lb_transfer_free;
+__typeof__(lb_query_start) __wrap_lb_query_start;
+__typeof__(lb_query_free) __wrap_lb_query_free;
+__typeof__(lb_log) __wrap_lb_log;
 
 /* What runs; the real ones are never made. */
 static struct {
@@ -63,10 +59,11 @@ int __wrap_lb_service_open(const struct lb_courier_config *config, const struct 
 }
 
 int __wrap_lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_slist *headers,
-                             struct curl_slist *recipients, int64_t timeout, lb_transfer_done *done, void *userdata,
-                             struct lb_transfer **ret)
+                             struct curl_slist *recipients, int64_t timeout, lb_transfer_done *done,
+                             lb_transfer_step *step, void *userdata, struct lb_transfer **ret)
 {
     (void)t;
+    (void)step;
     (void)easy;
     (void)headers;
     (void)recipients;

@@ -21,7 +21,7 @@
 
 #define LINE_MAX_BYTES 998
 
-int __wrap_lb_read_text(const char *path, bool must_exist, char **ret, size_t *ret_size, struct lb_ini_errors *errors);
+__typeof__(lb_read_text) __wrap_lb_read_text;
 
 static const char *written;
 static char directory[] = "/tmp/lockbox-fuzz-XXXXXX";
