@@ -508,6 +508,33 @@ static void test_approve_asks_for_what_counts(void **state)
                                           "7F3K-9QXM --sign KEY\n");
 }
 
+/* There has to be a key before somebody says yes; where an agent has it, its .pub is enough. */
+static void test_sign_with_what(void **state)
+{
+    char directory[] = "/tmp/lockbox-ctl-XXXXXX", key[64];
+    RESULT none = run_asked("y\n", NO_REPLIES, ARGV("approve", "--sign", "/nowhere/key"));
+
+    (void)state;
+    assert_int_equal(none.status, LB_EXIT_FAILED);
+    assert_string_equal(none.asked, "");
+    assert_string_equal(none.out, "");
+    assert_string_equal(none.err, "lockboxctl: --sign /nowhere/key: No such file or directory\n");
+    assert_non_null(mkdtemp(directory));
+    directory_write(directory, "key.pub", "ssh-ed25519 AAAA\n");
+    snprintf(key, sizeof(key), "%s/key", directory);
+    RESULT agent = run_asked("n\n", REPLIES(LISTS(PENDING)), ARGV("approve", "--sign", key));
+    directory_remove(directory);
+    assert_non_null(strstr(agent.out, "\nApprove this for 4h? [y/N] "));
+}
+
+static void test_help_says_whose_name(void **state)
+{
+    RESULT r = RUN(NO_REPLIES, "audit", "checkpoint", "--help");
+
+    (void)state;
+    assert_non_null(strstr(r.out, "--approver NAME         in whose name it is signed; in yours without it\n"));
+}
+
 static void test_extend_asks(void **state)
 {
     static const char active[] = LISTS(REQUEST("active", "approval", ALICE ",\"not_after\":\"2024-05-03T18:00:00Z\""));
@@ -767,6 +794,8 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_approve_asks_for_what_counts),
         cmocka_unit_test(test_extend_asks),
+        cmocka_unit_test(test_sign_with_what),
+        cmocka_unit_test(test_help_says_whose_name),
         cmocka_unit_test(test_words_while_waiting),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_refusals_have_their_status),
