@@ -413,6 +413,22 @@ static void test_resume(void **state)
 
 #define MORE(state, more) REQUEST(state, "approval", ALICE ",\"extends\":\"1111-1111\"" more)
 
+/* In the reader's words and zone, once; and what the daemon has to say besides. */
+static void test_request(void **state)
+{
+    static const char asked[] =
+        "{\"parameters\":{\"message\":\"The rule allows 4h at most.\",\"request\":"
+        REQUEST("pending", "approval", ALICE ",\"decide_by\":\"2024-05-03T20:00:00Z\","
+                "\"previous\":\"2222-2222, denied by bob\","
+                "\"messages\":[{\"from\":\"bob\",\"at\":\"2024-05-03T15:55:00Z\",\"text\":\"which disk?\"}]") "}}";
+
+    (void)state;
+    expect(RUN(REPLIES(asked), "request", "--ticket", "CASE-1", "--for", "9h"), LB_EXIT_DONE,
+           "Request {\"for\":32400,\"ticket\":\"CASE-1\"}\n",
+           "Asked 7F3K-9QXM: alice on eng@box, to be decided by today 20:00 (in 4h).\n"
+           "Previous: 2222-2222, denied by bob\nbob: which disk?\n", "lockboxctl: The rule allows 4h at most.\n");
+}
+
 static void test_extend(void **state)
 {
     static const char asked[] = GIVES(MORE("pending", ",\"decide_by\":\"2024-05-03T20:00:00Z\""));
@@ -788,6 +804,7 @@ int main(void)
         cmocka_unit_test(test_submit),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_request),
         cmocka_unit_test(test_extend),
         cmocka_unit_test(test_approve_more_time),
         cmocka_unit_test(test_approve_asks),
