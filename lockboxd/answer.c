@@ -273,3 +273,26 @@ void lb_answer_request(struct lb_answer *a, const struct lb_request *r, const st
     else
         say_allowed(a, r, now);
 }
+
+#define CLAMPED "The rule allows %s at most."
+
+void lb_answer_clamp(struct lb_answer *a, int64_t duration)
+{
+    LB_FREE char *before = LB_TAKE(a->message);
+    char span[LB_SPAN_MAX];
+
+    a->clamped = duration;
+    lb_answer_say(a, a->verdict, CLAMPED "\n%s", lb_span_format(duration, span, sizeof(span)), before ? before : "");
+}
+
+char *lb_answer_remark(const struct lb_answer *a, const struct lb_request *r, const struct lb_time *now)
+{
+    bool blocked = r->state == LB_STATE_APPROVED && a->verdict == LB_ANSWER_WAITING && lb_request_may_begin(r, now);
+    char span[LB_SPAN_MAX], *text = NULL;
+
+    if (blocked || a->verdict == LB_ANSWER_DENIED) /* by what is not its own */
+        return a->message ? strdup(a->message) : NULL;
+    if (!a->clamped || asprintf(&text, CLAMPED, lb_span_format(a->clamped, span, sizeof(span))) < 0)
+        return NULL;
+    return text;
+}

@@ -22,6 +22,7 @@ struct lb_answer {
     int64_t remaining;  /* ALLOWED: µs until it is over at the latest, extended or frozen; LB_NEVER if that is open */
     int64_t seen;       /* seq of the last event that the answer knows of */
     bool signable;      /* a signature that is pasted at the prompt can approve it */
+    int64_t clamped;    /* µs: all that the rule left of the time that was asked for; 0: all of it */
 };
 
 extern const struct lb_field lb_answer_fields[];
@@ -32,6 +33,13 @@ void lb_answer_say(struct lb_answer *a, int verdict, const char *format, ...) __
 
 /* One more line of the message; out of memory leaves it out. */
 void lb_answer_add(struct lb_answer *a, const char *line);
+
+/* Says besides that the rule leaves so much, in µs, of the time that was asked for. */
+void lb_answer_clamp(struct lb_answer *a, int64_t duration);
+
+/* Of the message what the request does not say by itself, for a reader who is shown the request, in his words and his
+ * zone. Owned; NULL: nothing. */
+char *lb_answer_remark(const struct lb_answer *a, const struct lb_request *r, const struct lb_time *now);
 
 /* Why nobody logs in to an access that is frozen: a sentence or two. */
 void lb_answer_paused(struct lb_answer *a, int verdict, const struct lb_request *r, const struct lb_time *now,

@@ -10,6 +10,7 @@
 #include <systemd/sd-journal.h>
 #include <time.h>
 
+#include "lockboxd/log.h"
 #include "lockboxd/store.h"
 #include "policy/base.h"
 
@@ -58,13 +59,13 @@ static void fields_clear(struct fields *f)
         free(f->items[--f->n].iov_base);
 }
 
-/* One journal entry for one event: a sentence, the fields to search by, and the very bytes that were hashed. */
-static int send_event(void *userdata, int64_t seq, const char *hash, const char *json)
+/* One journal entry for one event: a sentence, the fields to search by, and the very bytes that were hashed. -EBADMSG:
+ * these are none. */
+static int send_entry(int64_t seq, const char *hash, const char *json)
 {
     LB_CLEANUP(fields_clear) struct fields f = { 0 };
     LB_CLEANUP(lb_event_clear) struct lb_event e = { 0 };
     LB_FREE char *sentence = NULL;
-    struct lb_journal *j = userdata;
     char prev[LB_HASH_MAX];
     int r = lb_chain_decode(json, &e, prev);
 
@@ -92,7 +93,24 @@ static int send_event(void *userdata, int64_t seq, const char *hash, const char 
             field(&f, strings[i].name, "%s", strings[i].value);
     if (f.lacking)
         return -ENOMEM;
-    r = access(SOCKET, F_OK) < 0 ? -errno : sd_journal_sendv(f.items, f.n); /* without the socket sendv says 0 */
+    return access(SOCKET, F_OK) < 0 ? -errno : sd_journal_sendv(f.items, f.n); /* without the socket sendv says 0 */
+}
+
+/* What is damaged in the log stays so, and does not keep back what follows: the copy shows the gap. */
+static int pass_over(int64_t seq)
+{
+    lb_log(LOG_ALERT, "Event %lld of the log is damaged and is not in the journal: lockboxctl audit verify",
+           (long long)seq);
+    return 0;
+}
+
+static int send_event(void *userdata, int64_t seq, const char *hash, const char *json)
+{
+    struct lb_journal *j = userdata;
+    int r = send_entry(seq, hash, json);
+
+    if (r == -EBADMSG)
+        r = pass_over(seq);
     if (r < 0)
         return r;
     pthread_mutex_lock(&j->lock);

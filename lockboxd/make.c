@@ -228,16 +228,6 @@ static int draft(const struct lb_attempt *a, int64_t duration, struct lb_event *
     return r;
 }
 
-/* Says what the rule's cap made of the time that was asked for. */
-static void say_clamped(struct lb_answer *ret, const struct lb_request *r)
-{
-    LB_FREE char *before = LB_TAKE(ret->message);
-    char span[LB_SPAN_MAX];
-
-    lb_answer_say(ret, ret->verdict, "The rule allows %s at most.\n%s",
-                  lb_span_format(r->duration, span, sizeof(span)), before ? before : "");
-}
-
 /* In use by another engineer? Then the login is refused before there is a request of its own. */
 static const struct lb_request *find_user(const struct lb_attempt *a)
 {
@@ -466,7 +456,7 @@ int lb_make_request(const struct lb_attempt *a, const struct lb_words *w, struct
         return 0;
     r = create(a, &wish, ret, ret_live);
     if (r == 0 && *ret_live && wish.asked)
-        say_clamped(ret, (*ret_live)->request);
+        lb_answer_clamp(ret, (*ret_live)->request->duration);
     return r;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lockboxd/resend.h"
 
+#include <errno.h>
+
 #include "policy/base.h"
 
 #define UNWRITTEN (6 * 60 * LB_USEC_PER_SEC) /* journald's five minutes, and one for what was under way */
@@ -20,7 +22,7 @@ static int read_moment(void *userdata, int64_t seq, const char *hash, const char
     (void)hash;
     if (r == 0)
         *m = (struct moment){ e.kind, e.time };
-    return r;
+    return r == -EBADMSG ? 0 : r; /* what is damaged is of no known time, nor sent */
 }
 
 int64_t lb_resend_position(struct lb_store *store, int64_t position, int64_t boot_id)
@@ -37,6 +39,8 @@ int64_t lb_resend_position(struct lb_store *store, int64_t position, int64_t boo
 
         if (lb_store_events(store, seq, NULL, 1, read_moment, &m) < 0)
             break;
+        if (!m.kind)
+            continue;
         if (m.time.boot_id != last.boot_id) {
             ends_boot = true;
             last = m.time;

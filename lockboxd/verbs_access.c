@@ -521,9 +521,11 @@ static const char *account_for(const struct lb_person *p)
 static void tell_answer(struct lb_conn *c, const struct lb_answer *a, const struct lb_live *live)
 {
     const char *message = a->message ? a->message : "";
+    struct lb_time now = lb_clock_now();
+    LB_FREE char *remark = live ? lb_answer_remark(a, live->request, &now) : NULL;
 
     if (live)
-        lb_call_reply(c, json_pack("{soss}", "request", lb_public_request(live->request), "message", message));
+        lb_call_reply(c, json_pack("{soss*}", "request", lb_public_request(live->request), "message", remark));
     else if (a->verdict == LB_ANSWER_ASK)
         lb_call_error(c, ERROR("InvalidParameter"),
                       json_pack("{ssss}", "field", strstr(message, "ticket") ? "ticket" : "reason", "reason", message));

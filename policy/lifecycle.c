@@ -410,6 +410,14 @@ static int on_end(struct lb_request *r, const struct lb_event *e)
     return set(&r->end.reason, lb_event_names[e->kind]) < 0 || set(&r->end.by, e->by) < 0 ? -ENOMEM : 0;
 }
 
+/* The words of who stops it; those of a script's end are the script's. */
+static int on_stopped(struct lb_request *r, const struct lb_event *e)
+{
+    if (!r->end.reason && set(&r->end.note, e->note) < 0)
+        return -ENOMEM;
+    return on_end(r, e);
+}
+
 static int on_script_ended(struct lb_request *r, const struct lb_event *e)
 {
     r->script.ended_at = e->time.wall;
@@ -478,7 +486,7 @@ static int (*const changes[LB_EVENT_REQUEST_MAX_])(struct lb_request *r, const s
     [LB_EVENT_RESUMED] = on_resumed,
     [LB_EVENT_TIME_OVER] = on_end,
     [LB_EVENT_HANDED_BACK] = on_end,
-    [LB_EVENT_STOPPED] = on_end,
+    [LB_EVENT_STOPPED] = on_stopped,
     [LB_EVENT_STUCK] = on_stuck,
     [LB_EVENT_LEFT_BEHIND] = on_left_behind,
     [LB_EVENT_NO_REPORT] = on_no_report,

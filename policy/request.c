@@ -79,6 +79,7 @@ static const struct lb_field end_fields[] = {
     IN(lb_end, reason, "reason", LB_FIELD_STRING, 0),
     IN(lb_end, by, "by", LB_FIELD_STRING, 0),
     IN(lb_end, at, "at", LB_FIELD_INT, LB_FIELD_TIME),
+    IN(lb_end, note, "note", LB_FIELD_STRING, 0),
     IN(lb_end, killed, "killed", LB_FIELD_INT, LB_FIELD_ALWAYS),
     IN(lb_end, left, "left", LB_FIELD_INT, LB_FIELD_ALWAYS),
     IN(lb_end, ms, "ms", LB_FIELD_INT, LB_FIELD_ALWAYS),

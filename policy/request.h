@@ -36,7 +36,7 @@ struct lb_session {
 
 struct lb_end {
     char *reason; /* "time", "handed back", "revoked" … */
-    char *by;
+    char *by, *note; /* note: of who stopped it, in his words */
     int64_t at;
     int64_t killed, left, ms;
     struct lb_killed kinds;

@@ -28,8 +28,11 @@ struct audit {
     int64_t foreign;
     json_t *strangers;                   /* the first of them */
     const char *beside;                  /* directory of the database that is read; NULL: none is */
-    int checked;                         /* enum lb_checked: the newest checkpoint */
-    char *problem;                       /* … why it is BAD */
+    struct lb_verify_checkpoint kept;    /* of --known FILE; it is no event: its seq is 0; owned */
+    struct signature {
+        int checked;                     /* enum lb_checked */
+        char *problem;                   /* why it is BAD */
+    } newest, known;                     /* of the log's newest checkpoint, and of the one that was kept */
 };
 
 #define STRANGERS_MAX 20
@@ -40,33 +43,42 @@ static void audit_clear(struct audit *a)
     lb_fold_free(a->fold);
     free(a->damage);
     json_decref(a->strangers);
-    free(a->problem);
+    free(a->kept.host);
+    free(a->kept.statement);
+    free(a->kept.signature);
+    free(a->newest.problem);
+    free(a->known.problem);
 }
 
 /* A checkpoint that somebody kept. */
-static int read_kept(const struct lb_ctl *ctl, const char *path, struct lb_verify *v)
+static int read_kept(struct audit *a, const char *path)
 {
     LB_CLEANUP(lb_checkpoint_clear) struct lb_checkpoint c = { 0 };
-    int r = lb_checkpoint_read(ctl, path, &c);
+    int r = lb_checkpoint_read(a->ctl, path, &c, &a->kept.statement, &a->kept.signature);
 
-    if (r == LB_EXIT_DONE)
-        lb_verify_know(v, c.events, c.hash, ctl->options[LB_OPTION_JOURNAL]);
+    if (r != LB_EXIT_DONE)
+        return r;
+    lb_verify_know(a->verify, c.events, c.hash, a->ctl->options[LB_OPTION_JOURNAL]);
+    a->kept.events = c.events;
+    a->kept.time = c.time;
+    a->kept.host = LB_TAKE(c.host);
     return r;
 }
 
-static int read_known(const struct lb_ctl *ctl, struct lb_verify *v)
+static int read_known(struct audit *a)
 {
+    const struct lb_ctl *ctl = a->ctl;
     const char *text = ctl->options[LB_OPTION_KNOWN], *hash = text ? strchr(text, ':') : NULL;
     int64_t seq = hash ? lb_slice_number((struct lb_slice){ text, (size_t)(hash - text) }) : 0;
 
     if (!text)
         return LB_EXIT_DONE;
     if (seq <= 0 && access(text, F_OK) == 0)
-        return read_kept(ctl, text, v);
+        return read_kept(a, text);
     if (seq <= 0 || strlen(hash + 1) != LB_HASH_MAX - 1 || strspn(hash + 1, HEX) != LB_HASH_MAX - 1)
         return lb_ctl_fail(ctl, LB_EXIT_USAGE, "--known %s: it is a number, a colon and 64 digits, as an earlier "
                            "lockboxctl audit verify said, or the file of a checkpoint", text);
-    lb_verify_know(v, seq, hash + 1, ctl->options[LB_OPTION_JOURNAL]);
+    lb_verify_know(a->verify, seq, hash + 1, ctl->options[LB_OPTION_JOURNAL]);
     return LB_EXIT_DONE;
 }
 
@@ -287,20 +299,44 @@ static const char *const checked_names[] = {
     [LB_CHECKED_NOT] = "not checked", [LB_CHECKED_GOOD] = "good", [LB_CHECKED_BAD] = "bad",
 };
 
-static void tell_checkpoint(const struct audit *a, const struct lb_verify_checkpoint *c)
+static void tell_signature(const struct audit *a, const char *which, const struct lb_verify_checkpoint *c,
+                           const struct signature *s)
 {
     char stamp[LB_HUMAN_MAX];
 
+    fprintf(a->ctl->out.out, "%s checkpoint: event %" PRId64 ", %s, ", which, c->events,
+            lb_human_stamp(c->time, stamp));
+    if (!c->signature)
+        fprintf(a->ctl->out.out, "without a signature.\n");
+    else
+        fprintf(a->ctl->out.out, "signature %s%s.\n", checked_names[s->checked],
+                s->checked == LB_CHECKED_NOT ? " (it is with --key FILE: lockboxctl audit key >FILE)" : "");
+}
+
+static void tell_checkpoint(const struct audit *a, const struct lb_verify_checkpoint *c)
+{
     if (!c->seq)
         fprintf(a->ctl->out.out, "There is no checkpoint in it.\n");
     else
-        fprintf(a->ctl->out.out, "Last checkpoint: event %" PRId64 ", %s, signature %s%s.\n", c->events,
-                lb_human_stamp(c->time, stamp), checked_names[a->checked],
-                a->checked == LB_CHECKED_NOT ? " (it is with --key FILE: lockboxctl audit key >FILE)" : "");
-    if (a->checked == LB_CHECKED_BAD)
+        tell_signature(a, "Last", c, &a->newest);
+    if (a->newest.checked == LB_CHECKED_BAD)
         lb_ctl_fail(a->ctl, LB_EXIT_FAILED,
                     "the checkpoint that is event %" PRId64 " was not signed by the host's key: %s", c->seq,
-                    a->problem);
+                    a->newest.problem);
+}
+
+static void tell_kept(const struct audit *a)
+{
+    if (a->kept.statement)
+        tell_signature(a, "Kept", &a->kept, &a->known);
+    if (a->known.checked == LB_CHECKED_BAD)
+        lb_ctl_fail(a->ctl, LB_EXIT_FAILED, "the checkpoint in %s was not signed by the host's key: %s",
+                    a->ctl->options[LB_OPTION_KNOWN], a->known.problem);
+}
+
+static bool is_forged(const struct audit *a)
+{
+    return a->newest.checked == LB_CHECKED_BAD || a->known.checked == LB_CHECKED_BAD;
 }
 
 static int tell(const struct audit *a, const struct lb_verdict *d)
@@ -321,24 +357,33 @@ static int tell(const struct audit *a, const struct lb_verdict *d)
                 a->ctl->options[LB_OPTION_KNOWN] && !d->flaw ? ", and as it was known" : "");
     if (d->events > 0)
         tell_checkpoint(a, &d->checkpoint);
+    tell_kept(a);
     if (d->events > 0 && !d->flaw)
         fprintf(out, "Keep this elsewhere, to see later that nothing was cut off or written anew:\n"
                      "  lockboxctl audit verify --known %" PRId64 ":%s\n", d->last, d->hash);
-    return a->foreign || a->checked == LB_CHECKED_BAD ? LB_EXIT_FAILED : r;
+    return a->foreign || is_forged(a) ? LB_EXIT_FAILED : r;
 }
 
-static json_t *pack_checkpoint(const struct audit *a, const struct lb_verify_checkpoint *c)
+static json_t *pack_checkpoint(const struct lb_verify_checkpoint *c, const struct signature *s)
 {
     char time[LB_LINES_TIME_MAX] = "";
 
     lb_lines_format_time(c->time, time);
-    return json_pack("{s:I, s:I, s:s, s:s, s:s*}", "seq", (json_int_t)c->seq, "events", (json_int_t)c->events, "time",
-                     time, "signature", checked_names[a->checked], "problem", a->problem);
+    return json_pack("{s:I, s:s, s:s, s:s*}", "events", (json_int_t)c->events, "time", time, "signature",
+                     c->signature ? checked_names[s->checked] : "none", "problem", s->problem);
+}
+
+static json_t *pack_newest(const struct audit *a, const struct lb_verify_checkpoint *c)
+{
+    json_t *checkpoint = pack_checkpoint(c, &a->newest);
+
+    json_object_set_new(checkpoint, "seq", json_integer(c->seq));
+    return checkpoint;
 }
 
 static int tell_json(const struct audit *a, const struct lb_verdict *d)
 {
-    bool whole = !d->flaw && !*a->request && !a->damage && !a->foreign && a->checked != LB_CHECKED_BAD;
+    bool whole = !d->flaw && !*a->request && !a->damage && !a->foreign && !is_forged(a);
     LB_JSON json_t *value = json_pack("{s:b, s:I, s:I, s:O}", "whole", whole, "events", (json_int_t)d->events,
                                       "foreign", (json_int_t)a->foreign, "strangers", a->strangers);
     json_t *flaw = d->flaw ? json_pack("{s:s, s:I, s:s*}", "flaw", lb_flaw_names[d->flaw], "seq", (json_int_t)d->seq,
@@ -351,7 +396,9 @@ static int tell_json(const struct audit *a, const struct lb_verdict *d)
     if (d->events > 0)
         json_object_set_new(value, "last", json_pack("{s:I, s:s}", "seq", (json_int_t)d->last, "hash", d->hash));
     if (d->checkpoint.seq)
-        json_object_set_new(value, "checkpoint", pack_checkpoint(a, &d->checkpoint));
+        json_object_set_new(value, "checkpoint", pack_newest(a, &d->checkpoint));
+    if (a->kept.statement)
+        json_object_set_new(value, "known", pack_checkpoint(&a->kept, &a->known));
     if (*a->request && !d->flaw)
         json_object_set_new(value, "request", json_string(a->request));
     if (a->damage && !d->flaw)
@@ -368,14 +415,16 @@ int verb_audit_verify(struct lb_ctl *ctl)
         .ctl = ctl, .verify = lb_verify_new(), .fold = lb_fold_new(), .strangers = json_array(),
     };
     struct lb_verdict verdict;
-    int r = a.verify && a.fold && a.strangers ? read_known(ctl, a.verify) : lb_ctl_lost(ctl, -ENOMEM);
+    int r = a.verify && a.fold && a.strangers ? read_known(&a) : lb_ctl_lost(ctl, -ENOMEM);
 
     if (r == LB_EXIT_DONE)
         r = ctl->options[LB_OPTION_JOURNAL] ? read_journal(&a, ctl->args[0]) : read_here(&a, ctl->args[0]);
     if (r != LB_EXIT_DONE)
         return r;
     verdict = lb_verify_end(a.verify);
-    r = lb_checkpoint_check(ctl, &verdict.checkpoint, a.beside, &a.checked, &a.problem);
+    r = lb_checkpoint_check(ctl, &verdict.checkpoint, a.beside, &a.newest.checked, &a.newest.problem);
+    if (r == LB_EXIT_DONE)
+        r = lb_checkpoint_check(ctl, &a.kept, a.beside, &a.known.checked, &a.known.problem);
     if (r != LB_EXIT_DONE)
         return r;
     return ctl->options[LB_OPTION_JSON] ? tell_json(&a, &verdict) : tell(&a, &verdict);

@@ -40,7 +40,7 @@ int lb_checkpoint_check(const struct lb_ctl *ctl, const struct lb_verify_checkpo
         beside = NULL;
         return lb_ctl_lost(ctl, -ENOMEM);
     }
-    if (!c->seq || (!file && (!beside || access(beside, R_OK) < 0)))
+    if (!c->signature || (!file && (!beside || access(beside, R_OK) < 0)))
         return LB_EXIT_DONE;
     lb_checkpoint_principal(c->host, principal);
     r = signers_of(ctl, file ? file : beside, principal, &signers);
@@ -70,16 +70,40 @@ int verb_audit_key(struct lb_ctl *ctl)
 
 /* --- files -------------------------------------------------------------------------------------------------------- */
 
-int lb_checkpoint_read(const struct lb_ctl *ctl, const char *path, struct lb_checkpoint *ret)
+/* Behind the text, or else in FILE.sig; without either there is none. */
+static int read_signature(const struct lb_ctl *ctl, const char *path, char *text, char **ret)
 {
-    LB_FREE char *text = NULL, *signature = NULL;
+    LB_FREE char *beside = NULL, *signature = lb_signed_split(text);
+    int r = LB_EXIT_DONE;
+
+    if (!signature && asprintf(&beside, "%s.sig", path) < 0) {
+        beside = NULL;
+        return lb_ctl_lost(ctl, -ENOMEM);
+    }
+    if (beside && access(beside, F_OK) == 0)
+        r = lb_signed_read_file(ctl, beside, &signature);
+    if (r == LB_EXIT_DONE && signature && lb_signed_armour(&signature) < 0)
+        r = lb_ctl_lost(ctl, -ENOMEM);
+    if (r == LB_EXIT_DONE)
+        *ret = LB_TAKE(signature);
+    return r;
+}
+
+int lb_checkpoint_read(const struct lb_ctl *ctl, const char *path, struct lb_checkpoint *ret, char **ret_statement,
+                       char **ret_signature)
+{
+    LB_FREE char *text = NULL;
     int r = lb_signed_read_file(ctl, path, &text);
 
+    if (r == LB_EXIT_DONE)
+        r = read_signature(ctl, path, text, ret_signature);
     if (r != LB_EXIT_DONE)
         return r;
-    signature = lb_signed_split(text);
-    if (lb_checkpoint_parse(text, ret) < 0)
+    if (lb_checkpoint_parse(text, ret) < 0) {
+        free(LB_TAKE(*ret_signature));
         return lb_ctl_fail(ctl, LB_EXIT_FAILED, "%s is no checkpoint as lockboxctl audit checkpoint writes it", path);
+    }
+    *ret_statement = LB_TAKE(text);
     return LB_EXIT_DONE;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* One table of verbs, and the command line that names one of them. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "lockboxd/ctl/ctl.h"
@@ -185,6 +186,22 @@ static int check_arguments(const struct lb_ctl *ctl)
     return LB_EXIT_DONE;
 }
 
+/* Nobody is asked, and nothing shown or written, where there is nothing to sign it with. */
+static int check_key(const struct lb_ctl *ctl)
+{
+    const char *key = ctl->options[LB_OPTION_SIGN];
+    LB_FREE char *public = NULL;
+    int error = key && access(key, R_OK) < 0 ? errno : 0;
+
+    if (error && asprintf(&public, "%s.pub", key) < 0) {
+        public = NULL;
+        return lb_ctl_lost(ctl, -ENOMEM);
+    }
+    if (!error || access(public, R_OK) == 0) /* the key is in an agent */
+        return LB_EXIT_DONE;
+    return lb_ctl_fail(ctl, LB_EXIT_FAILED, "--sign %s: %s", key, strerrordesc_np(error));
+}
+
 int lb_ctl_run(struct lb_ctl *ctl, int argc, char **argv)
 {
     int r = lb_ctl_read_options(ctl, argc, argv);
@@ -206,6 +223,8 @@ int lb_ctl_run(struct lb_ctl *ctl, int argc, char **argv)
         r = lb_ctl_check_options(ctl, ctl->verb->options | COMMON);
     if (r == LB_EXIT_DONE)
         r = check_arguments(ctl);
+    if (r == LB_EXIT_DONE)
+        r = check_key(ctl);
     if (r == LB_EXIT_DONE && ctl->verb->states)
         r = lb_ctl_choose(ctl);
     return r == LB_EXIT_DONE ? ctl->verb->run(ctl) : r;

@@ -46,7 +46,7 @@ static const struct {
     [LB_OPTION_SIGN] = { "sign", "KEY", "sign it with this key: its file, or its .pub where an agent has it" },
     [LB_OPTION_ROOT] = { "root", "DIR", "the host whose files are under DIR, not this one" },
     [LB_OPTION_DECISION] = { "decision", "WORD", "approve or deny" },
-    [LB_OPTION_APPROVER] = { "approver", "NAME", "whose decision it is; yours without it" },
+    [LB_OPTION_APPROVER] = { "approver", "NAME", "in whose name it is signed; in yours without it" },
     [LB_OPTION_JOURNAL] = { "journal", NULL, "the journal's copy, of this host or in PATH" },
     [LB_OPTION_JOURNAL_DIRECTORY] = { "journal-directory", "DIR", "from the journal files in DIR, not from this host" },
     [LB_OPTION_KNOWN] = { "known", "KNOWN",

@@ -120,12 +120,26 @@ static const char *outlook(const struct lb_ctl *ctl, const json_t *request, bool
     return buf;
 }
 
+/* What became of the one before it, and what was said about this one: who asks again gets the one that there is. */
+static void say_earlier(const struct lb_ctl *ctl, const json_t *request)
+{
+    const char *previous = lb_ctl_string(request, "previous");
+    const json_t *message = NULL;
+    size_t i = 0;
+
+    if (*previous)
+        lb_act_say(ctl, "Previous: %s", previous);
+    json_array_foreach (json_object_get(request, "messages"), i, message)
+        lb_act_say(ctl, "%s: %s", lb_ctl_string(message, "from"), lb_ctl_string(message, "text"));
+}
+
 static void say_asked(const struct lb_ctl *ctl, const json_t *request)
 {
     bool waiting = lb_show_is_one_of(lb_ctl_string(request, "state"), "review pending");
     char rest[LB_ACT_PERIOD_MAX];
 
     lb_act_say_done(ctl, waiting ? "Asked" : lb_show_state(request), request, outlook(ctl, request, waiting, rest));
+    say_earlier(ctl, request);
 }
 
 int verb_request(struct lb_ctl *ctl)

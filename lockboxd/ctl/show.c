@@ -415,6 +415,7 @@ static void script(struct card *card, const json_t *request)
 static void what_was_done(struct card *card, const json_t *request)
 {
     const json_t *item = NULL, *end = json_object_get(request, "end");
+    const char *note = lb_ctl_string(end, "note");
     size_t i = 0;
     char from[LB_HUMAN_MAX], to[LB_HUMAN_MAX], receipt[LB_SHOW_RECEIPT_MAX], left[LB_SHOW_LEFT_MAX];
 
@@ -429,8 +430,9 @@ static void what_was_done(struct card *card, const json_t *request)
              closed ? lb_human_time(closed, card->ctl->now, to) : "");
     }
     if (end && lb_ctl_time(end, "at"))
-        line(card, "End", LB_COLOUR_NONE, "%s, %s by %s", lb_human_time(lb_ctl_time(end, "at"), card->ctl->now, from),
-             lb_ctl_string(end, "reason"), lb_ctl_string(end, "by"));
+        line(card, "End", LB_COLOUR_NONE, "%s, %s by %s%s%s",
+             lb_human_time(lb_ctl_time(end, "at"), card->ctl->now, from), lb_ctl_string(end, "reason"),
+             lb_ctl_string(end, "by"), *note ? ": " : "", note);
     line(card, "Receipt", is_in(request, "ending") ? LB_COLOUR_RED : LB_COLOUR_NONE, "%s",
          lb_show_receipt(request, receipt));
     line(card, "Left behind", LB_COLOUR_NONE, "%s", lb_show_left_behind(request, left));

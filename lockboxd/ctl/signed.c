@@ -68,8 +68,7 @@ char *lb_signed_split(char *text)
     return signature;
 }
 
-/* In one line, as a prompt takes it, the armour is missing. -ENOMEM. */
-static int put_armour(char **signature)
+int lb_signed_armour(char **signature)
 {
     size_t n = strcspn(*signature, " \t\r\n");
     char *armoured;
@@ -103,7 +102,7 @@ int lb_signed_read(const struct lb_ctl *ctl, const char *file, const char *besid
         r = lb_ctl_fail(ctl, LB_EXIT_FAILED, "out of memory");
     if (r == LB_EXIT_DONE && !signature)
         r = lb_signed_read_file(ctl, beside ? beside : path, &signature);
-    if (r == LB_EXIT_DONE && put_armour(&signature) < 0)
+    if (r == LB_EXIT_DONE && lb_signed_armour(&signature) < 0)
         r = lb_ctl_fail(ctl, LB_EXIT_FAILED, "out of memory");
     if (r != LB_EXIT_DONE)
         return r;

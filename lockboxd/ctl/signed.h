@@ -16,6 +16,9 @@ int lb_signed_read(const struct lb_ctl *ctl, const char *file, const char *besid
  * none. */
 char *lb_signed_split(char *text);
 
+/* Puts the armour around a signature in one line, as a prompt takes it. -ENOMEM. */
+int lb_signed_armour(char **signature);
+
 /* The signature of the text with this key (a file; or its .pub, where an agent has it), for this namespace. It asks for
  * a passphrase or a touch by itself. Owned. enum lb_exit. */
 int lb_signed_sign(const struct lb_ctl *ctl, const char *namespace, const char *key, const char *text, char **ret);

@@ -158,6 +158,7 @@ def test_a_permit_rule(box):
     (request,) = requests(box)
     assert (request["basis"], request["state"], request["engineer"]) == ("permit", "active", "alice@vendor.example")
     Person(box).ctl("list", check=False)
-    box.ctl("revoke", request["id"])
+    box.ctl("revoke", request["id"], "--note", "wrong host")
     eng.read_to_end()
+    assert show(box, request["id"])["end"]["note"] == "wrong host"
     assert [e["LOCKBOX_EVENT"] for e in box.story(request["id"])][:2] == ["permitted", "opened"]

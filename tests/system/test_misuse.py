@@ -83,7 +83,8 @@ def test_what_was_shown_stays(box, bob):
     """Row 17: asked again with other words, the request that was shown is unchanged; what is new is another request."""
     box.ctl("request", "--ticket", "T-1", "--reason", "read a log", "--for", "10min", user="eng")
     (first,) = requests(box, "--pending")
-    box.ctl("request", "--ticket", "T-1", "--reason", "copy the database", "--for", "2h", user="eng")
+    said = box.ctl("request", "--ticket", "T-1", "--reason", "copy the database", "--for", "2h", user="eng")
+    assert said.stdout.count("to be decided by") == 1 and said.stderr == ""
     assert requests(box, "--pending") == [first]
     box.policy(RULE.replace("Duration=1h", "Duration=2h").replace("[Access]", "TicketURL=https://evil.example/%t\n[Access]"))
     bob.approve(first["id"])
@@ -110,6 +111,7 @@ def test_the_most_that_can_be_asked_for(box, bob):
     for seconds in (INT64_MAX, INT64_MAX // 10**6, INT64_MAX // 10**6 + 1):
         reply = call(box, "org.lockbox.Access.Request", user="eng", ticket=f"U-{seconds}", reason="why", **{"for": seconds})
         assert reply["parameters"]["request"]["duration"] == 7200
+        assert reply["parameters"]["message"] == "The rule allows 2h at most."
     for wrong in (-1, -INT64_MAX - 1, 2**63, 1.5, "1h", True):
         message = json.dumps({"method": "org.lockbox.Access.Request", "parameters": {"reason": "why", "for": wrong}})
         reply = box.run("nc", "-N", "-U", CONTROL, user="eng", input=message + "\0").stdout

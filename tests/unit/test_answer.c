@@ -129,6 +129,39 @@ static void test_words_of_the_waiting(void **state)
     lb_request_free(r);
 }
 
+static void assert_remark(const struct lb_answer *a, const struct lb_request *r, int64_t after, const char *remark)
+{
+    const struct lb_time now = sample_time(after);
+    LB_FREE char *text = lb_answer_remark(a, r, &now);
+
+    assert_int_equal(text != NULL, remark != NULL);
+    if (remark)
+        assert_string_equal(text, remark);
+}
+
+/* Who is shown the request reads its state and times there, and not a second time in the host's zone. */
+static void test_remark(void **state)
+{
+    struct lb_request *pending = sample_request(LB_STATE_PENDING), *approved = sample_request(LB_STATE_APPROVED);
+    struct lb_request *active = sample_request(LB_STATE_ACTIVE);
+    LB_CLEANUP(lb_answer_clear) struct lb_answer waits = answer(pending, NULL, 0);
+    LB_CLEANUP(lb_answer_clear) struct lb_answer runs = answer(active, NULL, 3 * MINUTE);
+    LB_CLEANUP(lb_answer_clear) struct lb_answer blocked = answer(approved, active, 3 * MINUTE);
+    LB_CLEANUP(lb_answer_clear) struct lb_answer ends = answer(active, NULL, 10 * HOUR);
+
+    (void)state;
+    assert_remark(&waits, pending, 0, NULL);
+    assert_remark(&runs, active, 3 * MINUTE, NULL);
+    assert_remark(&blocked, approved, 3 * MINUTE, blocked.message);
+    assert_remark(&ends, active, 10 * HOUR, "Access 7F3K-9QXM to root is ending.");
+    lb_answer_clamp(&waits, 4 * HOUR);
+    assert_remark(&waits, pending, 0, "The rule allows 4h at most.");
+    assert_int_equal(strncmp(waits.message, "The rule allows 4h at most.\nRequest 7F3K-9QXM for ", 49), 0);
+    lb_request_free(pending);
+    lb_request_free(approved);
+    lb_request_free(active);
+}
+
 static void test_denied_with_a_note(void **state)
 {
     struct lb_request *r = sample_request(LB_STATE_PENDING);
@@ -308,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_only_two_states_allow),
         cmocka_unit_test(test_zero_is_no),
         cmocka_unit_test(test_words_of_the_waiting),
+        cmocka_unit_test(test_remark),
         cmocka_unit_test(test_denied_with_a_note),
         cmocka_unit_test(test_in_use),
         cmocka_unit_test(test_without_an_end),

@@ -13,7 +13,9 @@
 #include <cmocka.h>
 
 #include "lockboxd/store.h"
+#include "policy/checkpoint.h"
 #include "tests/unit/directory.h"
+#include "tests/unit/keygen.h"
 #include "tests/unit/run_ctl.h"
 #include "tests/unit/sample_log.h"
 
@@ -294,6 +296,46 @@ static void test_told(void **state)
     expect_told(ARGV("audit", "export", "--format", "xls"), LB_EXIT_USAGE, "", "it is jsonl or csv");
 }
 
+/* A checkpoint of the whole log as somebody keeps it, signed with a key of this name. */
+static void keep(const char *path, const char *key)
+{
+    struct lb_checkpoint c = { (char *)"appliance", LOG_LENGTH, golden.rows[LOG_LENGTH - 1].hash,
+                               INT64_C(1790000000000000), NULL };
+    LB_FREE char *text = NULL, *public = NULL, *signature = NULL;
+
+    assert_int_equal(lb_checkpoint_make(&c, &text), 0);
+    write_text(path, text);
+    public = make_key(key, "ed25519");
+    signature = sign_file(key, LB_CHECKPOINT_NAMESPACE, path);
+}
+
+/* Of what was kept the signature is verified, too. */
+static void test_kept(void **state)
+{
+    char kept[64], beside[72], host[64], other_key[64], public[72];
+
+    (void)state;
+    snprintf(kept, sizeof(kept), "%s/kept", directory);
+    snprintf(beside, sizeof(beside), "%s.sig", kept);
+    snprintf(host, sizeof(host), "%s/host", directory);
+    snprintf(other_key, sizeof(other_key), "%s/other", directory);
+    snprintf(public, sizeof(public), "%s.pub", host);
+    keep(kept, host);
+    expect_told(ARGV("audit", "verify", "--known", kept, "--key", public, directory), LB_EXIT_DONE, "signature good.",
+                "");
+    expect_told(ARGV("audit", "verify", "--known", kept, directory), LB_EXIT_DONE, "signature not checked (it is", "");
+    expect_told(ARGV("audit", "verify", "--json", "--known", kept, "--key", public, directory), LB_EXIT_DONE,
+                "\"signature\":\"good\"", "");
+    keep(kept, other_key);
+    expect_told(ARGV("audit", "verify", "--known", kept, "--key", public, directory), LB_EXIT_FAILED, "signature bad.",
+                "/kept was not signed by the host's key: ");
+    expect_told(ARGV("audit", "verify", "--json", "--known", kept, "--key", public, directory), LB_EXIT_FAILED,
+                "\"whole\":false", "");
+    assert_int_equal(unlink(beside), 0);
+    expect_told(ARGV("audit", "verify", "--known", kept, "--key", public, directory), LB_EXIT_DONE,
+                "without a signature.", "");
+}
+
 /* --- export ------------------------------------------------------------------------------------------------------- */
 
 #define EVENT(seq, ticket, message)                                                                                  \
@@ -415,7 +457,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_whole), TEST(test_told), TEST(test_damages), TEST(test_csv), TEST(test_jsonl),
+        TEST(test_whole), TEST(test_told), TEST(test_kept), TEST(test_damages), TEST(test_csv), TEST(test_jsonl),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

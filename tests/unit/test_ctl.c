@@ -413,6 +413,22 @@ static void test_resume(void **state)
 
 #define MORE(state, more) REQUEST(state, "approval", ALICE ",\"extends\":\"1111-1111\"" more)
 
+/* In the reader's words and zone, once; and what the daemon has to say besides. */
+static void test_request(void **state)
+{
+    static const char asked[] =
+        "{\"parameters\":{\"message\":\"The rule allows 4h at most.\",\"request\":"
+        REQUEST("pending", "approval", ALICE ",\"decide_by\":\"2024-05-03T20:00:00Z\","
+                "\"previous\":\"2222-2222, denied by bob\","
+                "\"messages\":[{\"from\":\"bob\",\"at\":\"2024-05-03T15:55:00Z\",\"text\":\"which disk?\"}]") "}}";
+
+    (void)state;
+    expect(RUN(REPLIES(asked), "request", "--ticket", "CASE-1", "--for", "9h"), LB_EXIT_DONE,
+           "Request {\"for\":32400,\"ticket\":\"CASE-1\"}\n",
+           "Asked 7F3K-9QXM: alice on eng@box, to be decided by today 20:00 (in 4h).\n"
+           "Previous: 2222-2222, denied by bob\nbob: which disk?\n", "lockboxctl: The rule allows 4h at most.\n");
+}
+
 static void test_extend(void **state)
 {
     static const char asked[] = GIVES(MORE("pending", ",\"decide_by\":\"2024-05-03T20:00:00Z\""));
@@ -506,6 +522,33 @@ static void test_approve_asks_for_what_counts(void **state)
     assert_string_equal(unsigned_yes.asked, "List {}\n");
     assert_string_equal(unsigned_yes.err, "lockboxctl: only a signed approval counts for 7F3K-9QXM: lockboxctl approve "
                                           "7F3K-9QXM --sign KEY\n");
+}
+
+/* There has to be a key before somebody says yes; where an agent has it, its .pub is enough. */
+static void test_sign_with_what(void **state)
+{
+    char directory[] = "/tmp/lockbox-ctl-XXXXXX", key[64];
+    RESULT none = run_asked("y\n", NO_REPLIES, ARGV("approve", "--sign", "/nowhere/key"));
+
+    (void)state;
+    assert_int_equal(none.status, LB_EXIT_FAILED);
+    assert_string_equal(none.asked, "");
+    assert_string_equal(none.out, "");
+    assert_string_equal(none.err, "lockboxctl: --sign /nowhere/key: No such file or directory\n");
+    assert_non_null(mkdtemp(directory));
+    directory_write(directory, "key.pub", "ssh-ed25519 AAAA\n");
+    snprintf(key, sizeof(key), "%s/key", directory);
+    RESULT agent = run_asked("n\n", REPLIES(LISTS(PENDING)), ARGV("approve", "--sign", key));
+    directory_remove(directory);
+    assert_non_null(strstr(agent.out, "\nApprove this for 4h? [y/N] "));
+}
+
+static void test_help_says_whose_name(void **state)
+{
+    RESULT r = RUN(NO_REPLIES, "audit", "checkpoint", "--help");
+
+    (void)state;
+    assert_non_null(strstr(r.out, "--approver NAME         in whose name it is signed; in yours without it\n"));
 }
 
 static void test_extend_asks(void **state)
@@ -761,12 +804,15 @@ int main(void)
         cmocka_unit_test(test_submit),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_request),
         cmocka_unit_test(test_extend),
         cmocka_unit_test(test_approve_more_time),
         cmocka_unit_test(test_approve_asks),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_approve_asks_for_what_counts),
         cmocka_unit_test(test_extend_asks),
+        cmocka_unit_test(test_sign_with_what),
+        cmocka_unit_test(test_help_says_whose_name),
         cmocka_unit_test(test_words_while_waiting),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_refusals_have_their_status),

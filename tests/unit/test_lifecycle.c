@@ -1152,6 +1152,22 @@ static void test_script_that_is_stopped(void **state)
     lb_request_free(r);
 }
 
+/* What was said when it was stopped is kept with its end; what is said later is not. */
+static void test_note_of_the_end(void **state)
+{
+    struct lb_request *r = sample_request(LB_STATE_ACTIVE);
+    struct lb_event e = sample_event(LB_EVENT_STOPPED, HOUR);
+
+    (void)state;
+    e.note = "wrong host";
+    apply(&r, e);
+    e.note = "I said so";
+    apply(&r, e);
+    apply(&r, sample_event(LB_EVENT_REVOKED, 2 * HOUR));
+    assert_string_equal(r->end.note, "wrong host");
+    lb_request_free(r);
+}
+
 static void test_unit_failed_is_a_message(void **state)
 {
     struct lb_request *r = sample_request(LB_STATE_ACTIVE);
@@ -1411,6 +1427,7 @@ int main(void)
         cmocka_unit_test(test_denial_is_recorded),
         cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_first_word_of_the_end_stands),
+        cmocka_unit_test(test_note_of_the_end),
         cmocka_unit_test(test_reboot),
         cmocka_unit_test(test_extension),
         cmocka_unit_test(test_extension_is_no_longer_than_granted),

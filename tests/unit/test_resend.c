@@ -11,6 +11,7 @@
 
 #include "lockboxd/resend.h"
 #include "tests/unit/directory.h"
+#include "tests/unit/old_requests.h"
 
 #define SECOND LB_USEC_PER_SEC
 #define NOW_BOOT 99 /* the boot in which the daemon starts */
@@ -141,6 +142,23 @@ static void test_a_log_that_was_cut_off(void **state)
     assert_int_equal(lb_resend_position(store, 7, NOW_BOOT), 2);
 }
 
+/* One that cannot be read is not sent, and keeps none before it from being sent again. */
+static void test_a_damaged_event(void **state)
+{
+    char path[96];
+    sqlite3 *db = NULL;
+
+    (void)state;
+    happens(LB_EVENT_STARTED, 1, 10);
+    happens(LB_EVENT_POLICY_LOADED, 1, 20);
+    happens(LB_EVENT_POLICY_LOADED, 1, 30);
+    snprintf(path, sizeof(path), "%s/lockbox.db", directory);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(old_requests_run(db, "UPDATE events SET json = '{' || json WHERE seq = 2"), 0);
+    sqlite3_close(db);
+    expect_position(0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -155,6 +173,7 @@ int main(void)
         TEST(test_a_long_boot_after_a_crash),
         TEST(test_a_short_boot_after_an_end_in_order),
         TEST(test_a_log_that_was_cut_off),
+        TEST(test_a_damaged_event),
     };
 
     return cmocka_run_group_tests_name("resend", tests, NULL, NULL);

@@ -108,6 +108,15 @@ static void test_the_receipt_by_kind(void **state)
                  "4 cannot be told from another engineer's"), LINES("nothing left"));
 }
 
+static void test_why_it_was_revoked(void **state)
+{
+    (void)state;
+    expect(ENDED("\"at\":\"2024-05-03T15:55:00Z\",\"reason\":\"stopped\",\"by\":\"bob\",\"note\":\"wrong host\""),
+           LINES("End: today 15:55, stopped by bob: wrong host"), NONE);
+    expect(ENDED("\"at\":\"2024-05-03T15:55:00Z\",\"reason\":\"stopped\",\"by\":\"bob\""),
+           LINES("End: today 15:55, stopped by bob"), NONE);
+}
+
 static void test_a_window_has_no_engineer(void **state)
 {
     (void)state;
@@ -178,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_whose_turn_it_is),
         cmocka_unit_test(test_an_emergency_stands_out),
         cmocka_unit_test(test_the_receipt_by_kind),
+        cmocka_unit_test(test_why_it_was_revoked),
         cmocka_unit_test(test_a_window_has_no_engineer),
         cmocka_unit_test(test_frozen),
         cmocka_unit_test(test_links),
