@@ -125,11 +125,23 @@ def test_headers_without_end(every_courier):
     every_courier.configure(every_courier.hook("bad", port=RAW) + every_courier.hook())
     before = process(box, "VmHWM")
     headers = b"".join(b"X-%d: %s\r\n" % (i, b"x" * 1000) for i in range(100))
-    with Raw(box, answering(b"HTTP/1.1 200 OK\r\n", headers)):
+    with Raw(box, answering(b"HTTP/1.1 500 no\r\n", headers)):
         Engineer(box).request()
         every_courier.wait_received(name="siem")
         wait_for(lambda: every_courier.target("bad").get("problem"), timeout=70, what="the failure")
         assert process(box, "VmHWM") < before + 8 * 1024
+
+
+@pytest.mark.parametrize("rest", [b"", b"Content-Length: 10\r\n\r\nx", b"Transfer-Encoding: \xff\r\n\r\nx"],
+                         ids=["headers", "a body", "nonsense"])
+def test_a_yes_that_breaks_off(courier, rest):
+    """A status of 2xx says that it was taken: what is missing, or wrong, behind it has nobody told twice."""
+    box = courier.box
+    courier.configure(courier.hook("bad", port=RAW, extra="Events=requested"))
+    with Raw(box, answering(b"HTTP/1.1 200 OK\r\n" + rest)) as server:
+        Engineer(box).request()
+        wait_for(lambda: courier.target("bad").get("sent") == 1, what="it to be taken")
+        assert server.connections == 1 and courier.target("bad")["state"] == "connected"
 
 
 def test_an_answer_that_drips(courier):
@@ -278,7 +290,7 @@ def test_words_of_a_server(every_courier):
     """What curl repeats of an answer is made safe, and stands in no one's way: not in status, nor in the trail."""
     box = every_courier.box
     every_courier.configure("[Courier]\nGiveUp=2s\n" + every_courier.hook("bad", port=RAW))
-    with Raw(box, answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \xff\x1b[31mred\r\n\r\nx")):
+    with Raw(box, answering(b"HTTP/1.1 500 no\r\nTransfer-Encoding: \xff\x1b[31mred\r\n\r\nx")):
         Engineer(box).request()
         problem = wait_for(lambda: every_courier.target("bad").get("problem"), what="the failure")
         assert "\x1b" not in problem
