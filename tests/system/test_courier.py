@@ -341,6 +341,47 @@ def test_who_may_look(box, courier):
         assert box.ctl("courier", "retry", user=name, check=False).returncode == 4, name
 
 
+# Connects until it is not taken any more, says how many were, and stays.
+CROWD = r'''
+import socket, sys, time
+taken = []
+for _ in range(100):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(10)
+    s.connect("/run/lockbox-courier/control.socket")
+    try:
+        s.sendall(b'{"method": "org.varlink.service.GetInfo"}\0')
+        if not s.recv(65536):
+            break
+    except OSError:
+        break
+    taken.append(s)
+print(len(taken), flush=True)
+time.sleep(300)
+'''
+
+
+def test_a_crowd_of_one(box, courier):
+    """Whoever opens one connection after the other has his own places, and nobody else's; together they leave root's."""
+    courier.configure(courier.hook())
+    crowds = []
+
+    def crowd(name):
+        crowds.append(box.popen("python3", "-c", CROWD, user=name, stdout=subprocess.PIPE))
+        return int(crowds[-1].stdout.readline())
+
+    try:
+        assert [crowd(name) for name in ("eng", "eng2", "admin")] == [8, 8, 8]
+        for name in "root", "dora", "bob":
+            assert box.ctl("courier", "status", user=name, check=False).returncode == 0, name
+        assert crowd("bob") == 8  # there is no place any more for others than root
+        assert box.ctl("courier", "status", user="dora", check=False).returncode == 5
+        assert box.ctl("courier", "status", check=False).returncode == 0
+    finally:
+        for crowded in crowds:
+            crowded.kill()
+
+
 def test_status(box, courier):
     """lockboxctl status has its lines where there is a courier, or should be one."""
     assert "Courier" not in box.ctl("status").stdout
