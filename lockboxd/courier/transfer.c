@@ -19,6 +19,8 @@ struct lb_transfers {
     CURLM *multi;
     sd_event_source *timer;
     struct lb_transfer *first;
+    void (*over)(void *userdata); /* NULL: nobody watches */
+    void *userdata;
 };
 
 struct lb_transfer {
@@ -469,7 +471,27 @@ static void on_sent(void *userdata, CURLcode code, long status)
 
 static void on_over(void *userdata)
 {
-    destroy(userdata);
+    struct lb_transfer *t = userdata;
+    struct lb_transfers *all = t->all;
+
+    destroy(t);
+    if (all->over)
+        all->over(all->userdata);
+}
+
+size_t lb_transfers_mails(const struct lb_transfers *all)
+{
+    size_t n = 0;
+
+    for (const struct lb_transfer *t = all->first; t; t = t->next)
+        n += t->aside != NULL;
+    return n;
+}
+
+void lb_transfers_watch(struct lb_transfers *all, void (*over)(void *userdata), void *userdata)
+{
+    all->over = over;
+    all->userdata = userdata;
 }
 
 static int start_aside(struct lb_transfer *t)

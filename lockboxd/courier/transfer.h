@@ -36,6 +36,11 @@ struct lb_transfers *lb_transfers_free(struct lb_transfers *t);
 int lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls,
                        CURL **ret, char **ret_error);
 
+/* Mails that have a connection, also where there is nothing more to say on it but goodbye; `over` comes from the loop
+ * when there is one less. */
+size_t lb_transfers_mails(const struct lb_transfers *t);
+void lb_transfers_watch(struct lb_transfers *t, void (*over)(void *userdata), void *userdata);
+
 /* Has the handle send a copy of these bytes as a mail. -ENOMEM. */
 int lb_transfer_upload(CURL *easy, const char *bytes);
 

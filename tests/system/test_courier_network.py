@@ -16,6 +16,7 @@ from people import Engineer, Person
 from web import listen
 
 RAW, PLAIN, TWO = 8500, 8501, 8502
+AT_ONCE = 4  # connections to one mail server
 
 
 @pytest.fixture
@@ -108,12 +109,103 @@ def test_a_mail_server_that_hangs(courier):
         courier.configure(courier.hook() + f"[Mail]\nServer=smtp://localhost:{PLAIN}\nFrom=a@b\nTo={addresses}\n")
         request = Engineer(box).request()
         courier.wait_received()
-        wait_for(lambda: server.connections >= 16, what="all that may be on their way at once")
+        wait_for(lambda: server.connections >= AT_ONCE, what="all that may be on their way at once")
         began = time.time()
         Person(box).deny(request)
         denied = courier.wait_received(lambda line: kind(line) == "denied", timeout=90)
         assert denied["at"] < began + 10  # one try may take 60 s, and a connection 15
+        assert server.connections == AT_ONCE
         over.set()
+
+
+class Crowded:
+    """A mail server that is asked too much ("421") until it is open, and takes mail then: when each connection came, and
+    how many there were at once at most."""
+
+    def __init__(self, is_open=False, goodbye=0.05):
+        self.open, self.times, self.now, self.most = is_open, [], 0, 0
+        self.goodbye = goodbye  # seconds that it takes
+        self.go_on, self.recipients = threading.Event(), []
+        self.go_on.set()
+        self.lock = threading.Lock()
+
+    def __call__(self, s):
+        with self.lock:
+            self.times.append(time.monotonic())
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            self.talk(s)
+        finally:
+            with self.lock:
+                self.now -= 1
+
+    def talk(self, s):
+        if not self.open:
+            return s.sendall(b"421 too many of you\r\n")
+        lines = s.makefile("rb")
+        self.go_on.wait(60)
+        s.sendall(b"220 here\r\n")
+        for line in lines:
+            data = line.startswith(b"DATA")
+            s.sendall(b"354 go ahead\r\n" if data else b"250 yes\r\n")
+            while data and next(lines) != b".\r\n":
+                pass
+            if data:
+                s.sendall(b"250 taken\r\n")
+            if line.startswith(b"RCPT"):
+                self.recipients.append(line)
+            if line.startswith(b"QUIT"):
+                s.settimeout(self.goodbye)
+                return s.recv(1)
+
+
+def test_a_mail_server_with_many_addresses(courier):
+    """What it is asked at once is little; what fails with it is tried with one letter, of whichever address; and once it
+    works everybody is told."""
+    box, server, n = courier.box, Crowded(), 30
+    addresses = " ".join(f"p{i}@customer.example" for i in range(n))
+    with Raw(box, server):
+        courier.configure(f"[Mail]\nServer=smtps://localhost:{RAW}\nFrom=a@b\nTo={addresses}\nCAFile={CA}\n")
+        Engineer(box).request()
+        wait_for(lambda: len(server.times) >= AT_ONCE + 3, timeout=30, what="tries")
+        tries = server.times[:]
+        assert all(after - before > 0.4 for before, after in zip(tries[AT_ONCE - 1:], tries[AT_ONCE:]))
+        targets = courier.status()["targets"]
+        assert len(targets) == n
+        assert all(t["state"] == "failing" and "421" in t["problem"] for t in targets), targets
+        server.open = True
+        wait_for(lambda: all(t["sent"] == 1 and t["state"] == "connected" for t in courier.status()["targets"]),
+                 timeout=60, what="all of them to be told")
+        assert server.most <= AT_ONCE
+
+
+def test_turns_at_a_mail_server(courier):
+    """Whoever has many letters waiting has one and then another, and the next address its own between them."""
+    box, server, n = courier.box, Crowded(is_open=True), 10
+    box.policy("[Rule]\nAction=require-approval\n[Request]\nMaxPending=20\n")
+    server.go_on.clear()
+    with Raw(box, server):
+        courier.configure(f"[Mail]\nServer=smtps://localhost:{RAW}\nFrom=a@b\nTo=p0@b p1@b\nCAFile={CA}\n")
+        for i in range(n):
+            box.ctl("request", "--ticket", f"CASE-{i}", "--reason", "the disk is full", user="eng")
+        courier.wait_caught_up()
+        wait_for(lambda: server.now == AT_ONCE, what="all that may be on their way")
+        server.go_on.set()
+        wait_for(lambda: sum(t["sent"] for t in courier.status()["targets"]) == 2 * n, timeout=40, what="all of it")
+        first = server.recipients[AT_ONCE:n]
+        assert len(first) > len(set(first)) == 2, server.recipients
+
+
+def test_goodbyes_that_take_their_time(every_courier):
+    """Nobody waits for them: neither the next mail, nor too many connections beside them."""
+    box, server, n = every_courier.box, Crowded(is_open=True, goodbye=60), 10
+    addresses = " ".join(f"p{i}@customer.example" for i in range(n))
+    with Raw(box, server):
+        every_courier.configure(f"[Mail]\nServer=smtps://localhost:{RAW}\nFrom=a@b\nTo={addresses}\nCAFile={CA}\n")
+        Engineer(box).request()
+        wait_for(lambda: sum(t["sent"] for t in every_courier.status()["targets"]) == n, timeout=40, what="all of it")
+        assert server.most <= AT_ONCE
 
 
 # --- what takes no end -----------------------------------------------------------------------------------------------
