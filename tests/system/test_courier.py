@@ -110,6 +110,33 @@ def test_order_and_retries(box, courier):
     wait_for(lambda: courier.target("siem")["state"] == "connected", what="the courier to know")
 
 
+def test_a_question_that_is_none_any_more(box, courier):
+    """After an outage nobody is called to decide, in a chat, what has been decided: a program has all of it."""
+    chats = "slack", "teams", "ntfy"
+    box.write("/etc/lockbox/siem.json", '{"seq": {seq}}')
+    courier.configure("".join(courier.hook(name, extra=f"Format={name}\n") for name in chats)
+                      + courier.hook("program", extra="Format=template\nTemplate=/etc/lockbox/siem.json\n")
+                      + courier.hook())
+    courier.mood("503")
+    denied, waiting = Engineer(box).request(), Engineer(box, "eng2").request()
+    Person(box).deny(denied)
+    courier.wait_caught_up()
+    courier.mood("204")
+    box.ctl("courier", "retry")
+    wait_for(lambda: not any(t["waiting"] for t in courier.status()["targets"]), timeout=60, what="all of it")
+
+    def told(name, request):
+        return sum(line["headers"]["webhook-id"].startswith(request) for line in courier.received(name)
+                   if line["mood"] == ["204"])
+
+    for name in chats:
+        assert told(name, denied) == 1 and told(name, waiting) == 1, name  # the outcome, and the question
+        bodies = [line["body"] for line in courier.received(name) if line["mood"] == ["204"]]
+        assert sum("lockboxctl approve" in body for body in bodies) == 1, name
+    for name in "program", "siem":
+        assert told(name, denied) == 2 and told(name, waiting) == 1, name
+
+
 def test_retry_after(box, courier):
     """The other end says how long it wants to be left alone."""
     courier.configure(courier.hook(extra="Events=requested"))
