@@ -15,7 +15,7 @@
 struct lb_outbox {
     sqlite3 *db;
     sqlite3_stmt *insert, *withdraw, *sent, *failed, *dead, *set, *due, *load, *next, *waiting;
-    int64_t position;
+    int64_t position, dropped;
     char hash[HASH_SIZE];
 };
 
@@ -64,7 +64,8 @@ static int find_position(struct lb_outbox *o)
 {
     LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
     int r = lb_sql_prepare(o->db, "SELECT (SELECT value FROM meta WHERE key = 'position'),"
-                                  " (SELECT value FROM meta WHERE key = 'hash')", &st);
+                                  " (SELECT value FROM meta WHERE key = 'hash'),"
+                                  " (SELECT value FROM meta WHERE key = 'dropped')", &st);
 
     if (r == 0)
         r = lb_sql_step(st);
@@ -72,7 +73,13 @@ static int find_position(struct lb_outbox *o)
         return r;
     o->position = sqlite3_column_type(st, 0) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 0);
     snprintf(o->hash, sizeof(o->hash), "%s", lb_sql_text(st, 1) ? lb_sql_text(st, 1) : "");
+    o->dropped = sqlite3_column_int64(st, 2);
     return 0;
+}
+
+int64_t lb_outbox_dropped(const struct lb_outbox *o)
+{
+    return o->dropped;
 }
 
 int64_t lb_outbox_position(const struct lb_outbox *o, const char **ret_hash)
@@ -234,10 +241,13 @@ int lb_outbox_take(struct lb_outbox *o, int64_t position, const char *hash, cons
         r = set_number(o, "position", position);
     if (r == 0)
         r = set_text(o, "hash", hash);
+    if (r == 0 && dropped)
+        r = set_number(o, "dropped", o->dropped + dropped);
     r = lb_sql_finish(o->db, r);
     if (r < 0)
         return r;
     o->position = position;
+    o->dropped += dropped;
     snprintf(o->hash, sizeof(o->hash), "%s", hash);
     *ret_dropped = dropped;
     return 0;

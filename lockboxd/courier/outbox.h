@@ -33,6 +33,9 @@ struct lb_step {
 int lb_outbox_take(struct lb_outbox *o, int64_t position, const char *hash, const struct lb_step *steps, size_t n,
                    int64_t *ret_dropped);
 
+/* How many it has dropped so since it was made. */
+int64_t lb_outbox_dropped(const struct lb_outbox *o);
+
 /* --- sending --- */
 
 /* Calls row for each target that has letters. Non-zero from it is handed on, here and below. */

@@ -348,6 +348,30 @@ def test_given_up_and_sent_after_all(box, courier):
     assert line["headers"]["webhook-id"] == dead[0]["id"]
 
 
+# As many letters to the webhook as may wait for it.
+FULL = f"""
+import sqlite3
+db = sqlite3.connect("{OUTBOX}/outbox.db", timeout=10)
+db.execute("INSERT INTO letters (id, channel, target, seq, notice, due, until, body)"
+           " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)"
+           " SELECT 'x' || i, 'webhook', 'siem', 1, 0, 1 << 62, 1 << 62, '' FROM n")
+db.commit()
+"""
+
+
+def test_too_many_wait(box, courier):
+    """What is not kept is counted, and status says so, also after a restart."""
+    courier.configure(courier.hook(extra="Events=requested"))
+    assert courier.status()["dropped"] == 0 and "Dropped" not in box.ctl("courier", "status").stdout
+    box.run("python3", "-c", FULL)
+    Engineer(box).request()
+    Engineer(box, "eng2").request()
+    courier.wait_caught_up()
+    box.systemctl("restart", UNIT)
+    assert courier.status()["dropped"] == 2
+    assert "\nDropped:  2 letters so far, as too many waited\n" in box.ctl("courier", "status").stdout
+
+
 def test_retry(box, courier):
     """Who has mended what was wrong need not wait until it is tried again."""
     courier.configure(courier.hook(extra="Events=requested"))
