@@ -9,6 +9,7 @@
 #include "policy/base.h"
 #include "policy/deadline.h"
 
+#define VERSION 1 /* of what stands in it: raised when an earlier courier would make nonsense of it */
 #define HASH_SIZE 65
 #define HURRY_AFTER (25 * 3600 * LB_USEC_PER_SEC) /* a day is the longest that a server may ask for (transfer.c) */
 
@@ -119,6 +120,27 @@ static int prepare_all(struct lb_outbox *o)
     return r;
 }
 
+/* Before anything is changed in it. One that has none is new, or of before there were any. */
+static int check_version(struct lb_outbox *o)
+{
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(o->db, "PRAGMA user_version", &st);
+
+    if (r == 0)
+        r = lb_sql_step(st);
+    if (r < 0)
+        return r;
+    return sqlite3_column_int64(st, 0) > VERSION ? -EPROTONOSUPPORT : 0;
+}
+
+static int set_version(struct lb_outbox *o)
+{
+    char sql[64];
+
+    snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", VERSION);
+    return lb_sql_execute(o->db, sql);
+}
+
 /* All of it: damage that is met later would have it started again and again. */
 static int check(struct lb_outbox *o)
 {
@@ -138,9 +160,13 @@ int lb_outbox_open(const char *directory, struct lb_outbox **ret)
     int r = o ? lb_sql_open(directory, "outbox.db", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &o->db) : -ENOMEM;
 
     if (r == 0)
+        r = check_version(o);
+    if (r == 0)
         r = lb_sql_execute(o->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
     if (r == 0)
         r = lb_sql_execute(o->db, schema);
+    if (r == 0)
+        r = set_version(o);
     umask(mask);
     if (r == 0)
         r = check(o);

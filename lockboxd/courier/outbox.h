@@ -12,7 +12,7 @@
 
 struct lb_outbox;
 
-/* Opens or makes DIRECTORY/outbox.db. */
+/* Opens or makes DIRECTORY/outbox.db. -EPROTONOSUPPORT: it is of a later version, and is left as it is. */
 int lb_outbox_open(const char *directory, struct lb_outbox **ret);
 struct lb_outbox *lb_outbox_close(struct lb_outbox *o); /* NULL is fine; returns NULL */
 

@@ -584,6 +584,24 @@ def test_a_damaged_outbox(box, courier, meanwhile):
     courier.wait_received(lambda line: kind(line) == "denied")
 
 
+def test_an_outbox_of_a_later_version(box, courier):
+    """It says what to do, once, and waits for somebody to do it."""
+    courier.configure(courier.hook())
+    box.systemctl("stop", UNIT)
+    began = box.run("date", "+%s").stdout.strip()
+    version = "import sqlite3; sqlite3.connect('%s/outbox.db').execute('PRAGMA user_version = %d')"
+    box.run("python3", "-c", version % (OUTBOX, 1000))
+    assert box.run("systemctl", "start", UNIT, check=False).returncode != 0
+    shown = box.run("systemctl", "show", "--property=ActiveState,NRestarts,ExecMainStatus", UNIT).stdout.split()
+    assert sorted(shown) == ["ActiveState=failed", "ExecMainStatus=78", "NRestarts=0"]
+    said = box.run(f"journalctl -o cat --no-pager -u {UNIT} --since=@{began}").stdout
+    assert said.count("of a later version of lockbox: install that one again, or move outbox.db* away") == 1
+    box.run("python3", "-c", version % (OUTBOX, 1))
+    box.systemctl("restart", UNIT)
+    request = Engineer(box).request()
+    courier.wait_received(lambda line: line["headers"]["webhook-id"].startswith(request))
+
+
 def test_a_full_disk(box, courier):
     """What happens is told once there is room; what has been sent is not sent again because that could not be written
     down, and the journal is not filled instead."""
