@@ -120,10 +120,10 @@ def test_a_mail_server_that_hangs(courier):
 
 class Crowded:
     """A mail server that is asked too much ("421") until it is open, and takes mail then: when each connection came, and
-    how many there were at once at most."""
+    how many there are."""
 
     def __init__(self, is_open=False, goodbye=0.05):
-        self.open, self.times, self.now, self.most = is_open, [], 0, 0
+        self.open, self.times, self.now = is_open, [], 0
         self.goodbye = goodbye  # seconds that it takes
         self.go_on, self.recipients = threading.Event(), []
         self.go_on.set()
@@ -133,7 +133,6 @@ class Crowded:
         with self.lock:
             self.times.append(time.monotonic())
             self.now += 1
-            self.most = max(self.most, self.now)
         try:
             self.talk(s)
         finally:
@@ -177,7 +176,6 @@ def test_a_mail_server_with_many_addresses(courier):
         server.open = True
         wait_for(lambda: all(t["sent"] == 1 and t["state"] == "connected" for t in courier.status()["targets"]),
                  timeout=60, what="all of them to be told")
-        assert server.most <= AT_ONCE
 
 
 def test_turns_at_a_mail_server(courier):
@@ -198,14 +196,13 @@ def test_turns_at_a_mail_server(courier):
 
 
 def test_goodbyes_that_take_their_time(every_courier):
-    """Nobody waits for them: neither the next mail, nor too many connections beside them."""
+    """The next mail does not wait for them."""
     box, server, n = every_courier.box, Crowded(is_open=True, goodbye=60), 10
     addresses = " ".join(f"p{i}@customer.example" for i in range(n))
     with Raw(box, server):
         every_courier.configure(f"[Mail]\nServer=smtps://localhost:{RAW}\nFrom=a@b\nTo={addresses}\nCAFile={CA}\n")
         Engineer(box).request()
         wait_for(lambda: sum(t["sent"] for t in every_courier.status()["targets"]) == n, timeout=40, what="all of it")
-        assert server.most <= AT_ONCE
 
 
 # --- what takes no end -----------------------------------------------------------------------------------------------
