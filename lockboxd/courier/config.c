@@ -351,6 +351,11 @@ static bool is_webhook(const char *section)
     return strncmp(section, WEBHOOK, strlen(WEBHOOK)) == 0;
 }
 
+bool lb_webhook_is_chat(const struct lb_webhook_config *w)
+{
+    return w->format != LB_FORMAT_EVENT && w->format != LB_FORMAT_TEMPLATE;
+}
+
 const struct lb_webhook_config *lb_courier_config_webhook(const struct lb_courier_config *c, const char *name)
 {
     const struct lb_webhook_config *w = c->webhooks.items;

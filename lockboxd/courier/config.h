@@ -41,6 +41,9 @@ enum lb_webhook_format {
 };
 extern const char *const lb_webhook_format_names[]; /* ended by NULL */
 
+/* Whether people read it as it comes; what a program gets is a record, in which nothing is missing. */
+bool lb_webhook_is_chat(const struct lb_webhook_config *w);
+
 /* [Remote]: the customer's own approval service. */
 struct lb_remote_config {
     char *url;        /* URL=https://…: where requests are posted; NULL: none */

@@ -9,7 +9,8 @@
 #include "lockboxd/proto/json.h"
 #include "policy/base.h"
 
-#define CONNECTIONS 32
+#define CONNECTIONS 32 /* of others; root has as many of his own */
+#define PER_USER 8
 #define IDLE (30 * LB_USEC_PER_SEC)
 #define GROUPS_MAX 1024
 
@@ -17,7 +18,6 @@ struct lb_control {
     struct lb_courier *courier;
     sd_event_source *listener;
     struct lb_conversation *conns;
-    size_t n;
 };
 
 /* --- connections -------------------------------------------------------------------------------------------------- */
@@ -34,7 +34,6 @@ static void conn_free(struct lb_conversation *c)
     while (*at != c)
         at = &(*at)->next;
     *at = c->next;
-    c->control->n--;
     lb_transfer_free(c->transfer);
     lb_letter_clear(&c->letter);
     lb_caller_clear(&c->caller);
@@ -107,8 +106,13 @@ static bool is_in(const gid_t *groups, size_t n, const char *name)
     return false;
 }
 
+struct caller {
+    uid_t uid;
+    bool may_read, root;
+};
+
 /* By the groups that the kernel knew when he connected. */
-static int read_peer(struct lb_conversation *c, int fd)
+static int read_peer(int fd, struct caller *ret)
 {
     gid_t groups[GROUPS_MAX + 1];
     socklen_t size = GROUPS_MAX * sizeof(*groups);
@@ -121,16 +125,32 @@ static int read_peer(struct lb_conversation *c, int fd)
         return -errno;
     n = size / sizeof(*groups);
     groups[n++] = peer.gid;
-    c->root = peer.uid == 0 || peer.uid == geteuid();
-    c->may_read = c->root || is_in(groups, n, "lockbox-auditors") || is_in(groups, n, "lockbox-approvers");
+    ret->uid = peer.uid;
+    ret->root = peer.uid == 0 || peer.uid == geteuid();
+    ret->may_read = ret->root || is_in(groups, n, "lockbox-auditors") || is_in(groups, n, "lockbox-approvers");
     return 0;
+}
+
+/* Nobody takes the places of others alone, and nobody root's. */
+static bool has_room(const struct lb_control *control, const struct caller *who)
+{
+    size_t roots = 0, others = 0, own = 0;
+
+    for (const struct lb_conversation *c = control->conns; c; c = c->next) {
+        roots += c->root;
+        others += !c->root;
+        own += c->uid == who->uid;
+    }
+    return who->root ? roots < CONNECTIONS : others < CONNECTIONS && own < PER_USER;
 }
 
 static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
     struct lb_control *control = userdata;
-    int r, taken = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct lb_conversation *c = taken >= 0 && control->n < CONNECTIONS ? calloc(1, sizeof(*c)) : NULL;
+    struct caller who;
+    int taken = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    bool fits = taken >= 0 && read_peer(taken, &who) == 0 && has_room(control, &who);
+    struct lb_conversation *c = fits ? calloc(1, sizeof(*c)) : NULL;
 
     (void)source;
     (void)revents;
@@ -139,13 +159,10 @@ static int on_accept(sd_event_source *source, int fd, uint32_t revents, void *us
             close(taken);
         return 0;
     }
-    *c = (struct lb_conversation){ .next = control->conns, .control = control, .courier = control->courier };
+    *c = (struct lb_conversation){ .next = control->conns, .control = control, .courier = control->courier,
+                                   .uid = who.uid, .may_read = who.may_read, .root = who.root };
     control->conns = c;
-    control->n++;
-    r = lb_caller_start(&c->caller, control->courier->event, taken, IDLE, &owner);
-    if (r == 0)
-        r = read_peer(c, taken);
-    if (r < 0)
+    if (lb_caller_start(&c->caller, control->courier->event, taken, IDLE, &owner) < 0)
         conn_free(c);
     return 0;
 }

@@ -25,7 +25,8 @@ struct lb_conversation {
     struct lb_control *control;
     struct lb_courier *courier;
     struct lb_caller caller;
-    bool may_read, root; /* who he is */
+    uid_t uid; /* who he is */
+    bool may_read, root;
     struct lb_letter letter; /* the test that is on its way */
     struct lb_transfer *transfer;
 };

@@ -47,12 +47,13 @@ static void verb_status(struct lb_conversation *c, const struct lb_control_param
     problem = problem || !co->follow ? problem : lb_follow_problem(co->follow);
     for (size_t i = 0; i < LB_ELEMENTS(channels); i++)
         json_object_set_new(has, channels[i], json_boolean(lb_courier_config_has(&co->config, channels[i])));
-    lb_control_reply(c, json_pack("{ss ss ss sI sI ss* ss* so so so}", "version", LB_VERSION, "host",
+    lb_control_reply(c, json_pack("{ss ss ss sI sI sI ss* ss* so so so}", "version", LB_VERSION, "host",
                        co->config.host ? co->config.host : "", "started_at", time_text(co->started_at, started),
                        "position", (json_int_t)position, "behind",
-                       (json_int_t)(position >= 0 && last > position ? last - position : 0), "problem", problem,
-                       "config_error", co->config_error, "channels", has, "targets", targets ? targets : json_array(),
-                       "parts", pack_parts(co)), false);
+                       (json_int_t)(position >= 0 && last > position ? last - position : 0), "dropped",
+                       (json_int_t)lb_outbox_dropped(co->outbox), "problem", problem, "config_error",
+                       co->config_error, "channels", has, "targets", targets ? targets : json_array(), "parts",
+                       pack_parts(co)), false);
 }
 
 static int on_dead(void *userdata, const struct lb_letter *l)

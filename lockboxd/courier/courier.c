@@ -213,7 +213,10 @@ static int open_outbox(struct lb_courier *c)
         lb_log(LOG_ALERT, "The outbox was damaged; it is %s now, and what waited in it is not sent.", aside);
         r = lb_outbox_open(directory, &c->outbox);
     }
-    if (r < 0)
+    if (r == -EPROTONOSUPPORT)
+        lb_log(LOG_ERR, "The outbox in %s is of a later version of lockbox: install that one again, or move outbox.db* "
+                        "away, and what waits in it is not sent. Then: systemctl restart lockbox-courier", directory);
+    else if (r < 0)
         lb_log(LOG_ERR, "The outbox in %s cannot be used: %s", directory, strerrordesc_np(-r));
     return r;
 }

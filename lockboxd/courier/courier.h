@@ -48,7 +48,7 @@ struct lb_courier {
 /* Reads approvers.conf again, as lockboxd has just done; with a mistake in it the last good one stays. */
 void lb_courier_read_approvers(struct lb_courier *c);
 
-/* Runs until SIGTERM. -errno. */
+/* Runs until SIGTERM. -errno; -EPROTONOSUPPORT: the outbox is of a later version. */
 int lb_courier_run(const struct lb_courier_options *options);
 
 /* Reads the settings, and tells their mistakes on standard error. -EINVAL. */

@@ -239,10 +239,12 @@ static void talk(struct lb_dialogue *d, const char *request, const char *what, c
 
     if (r == 0)
         r = lb_transfer_start(d->means->transfers, easy, headers, NULL, timeout, done, NULL, d, &d->transfer);
-    if (r == 0)
-        d->means->running++;
-    else
+    if (r < 0) {
         try_again(d, d->step, &with_network, 0, error ? error : strerrordesc_np(-r));
+        return;
+    }
+    lb_transfer_want_answer(d->transfer);
+    d->means->running++;
 }
 
 static void poll_service(struct lb_dialogue *d)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <sysexits.h>
 
 #include "lockboxd/courier/courier.h"
 #include "lockboxd/proto/client.h"
@@ -64,6 +66,12 @@ static int parse(int argc, char *argv[])
     return optind == argc ? 1 : -1;
 }
 
+/* With 78 the unit is not started again: see RestartPreventExitStatus= there. */
+static int status_of(int r)
+{
+    return r == -EPROTONOSUPPORT ? EX_CONFIG : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char *argv[])
 {
     int r = parse(argc, argv);
@@ -74,5 +82,5 @@ int main(int argc, char *argv[])
         fprintf(stderr, "Try: lockbox-courier --help\n");
         return 2;
     }
-    return (arg_check ? lb_courier_check(&arg) : lb_courier_run(&arg)) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return status_of(arg_check ? lb_courier_check(&arg) : lb_courier_run(&arg));
 }

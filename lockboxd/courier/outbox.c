@@ -9,13 +9,14 @@
 #include "policy/base.h"
 #include "policy/deadline.h"
 
+#define VERSION 1 /* of what stands in it: raised when an earlier courier would make nonsense of it */
 #define HASH_SIZE 65
 #define HURRY_AFTER (25 * 3600 * LB_USEC_PER_SEC) /* a day is the longest that a server may ask for (transfer.c) */
 
 struct lb_outbox {
     sqlite3 *db;
     sqlite3_stmt *insert, *withdraw, *sent, *failed, *dead, *set, *due, *load, *next, *waiting;
-    int64_t position;
+    int64_t position, dropped;
     char hash[HASH_SIZE];
 };
 
@@ -64,7 +65,8 @@ static int find_position(struct lb_outbox *o)
 {
     LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
     int r = lb_sql_prepare(o->db, "SELECT (SELECT value FROM meta WHERE key = 'position'),"
-                                  " (SELECT value FROM meta WHERE key = 'hash')", &st);
+                                  " (SELECT value FROM meta WHERE key = 'hash'),"
+                                  " (SELECT value FROM meta WHERE key = 'dropped')", &st);
 
     if (r == 0)
         r = lb_sql_step(st);
@@ -72,7 +74,13 @@ static int find_position(struct lb_outbox *o)
         return r;
     o->position = sqlite3_column_type(st, 0) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 0);
     snprintf(o->hash, sizeof(o->hash), "%s", lb_sql_text(st, 1) ? lb_sql_text(st, 1) : "");
+    o->dropped = sqlite3_column_int64(st, 2);
     return 0;
+}
+
+int64_t lb_outbox_dropped(const struct lb_outbox *o)
+{
+    return o->dropped;
 }
 
 int64_t lb_outbox_position(const struct lb_outbox *o, const char **ret_hash)
@@ -112,6 +120,27 @@ static int prepare_all(struct lb_outbox *o)
     return r;
 }
 
+/* Before anything is changed in it. One that has none is new, or of before there were any. */
+static int check_version(struct lb_outbox *o)
+{
+    LB_CLEANUP(lb_sql_finalizep) sqlite3_stmt *st = NULL;
+    int r = lb_sql_prepare(o->db, "PRAGMA user_version", &st);
+
+    if (r == 0)
+        r = lb_sql_step(st);
+    if (r < 0)
+        return r;
+    return sqlite3_column_int64(st, 0) > VERSION ? -EPROTONOSUPPORT : 0;
+}
+
+static int set_version(struct lb_outbox *o)
+{
+    char sql[64];
+
+    snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", VERSION);
+    return lb_sql_execute(o->db, sql);
+}
+
 /* All of it: damage that is met later would have it started again and again. */
 static int check(struct lb_outbox *o)
 {
@@ -131,9 +160,13 @@ int lb_outbox_open(const char *directory, struct lb_outbox **ret)
     int r = o ? lb_sql_open(directory, "outbox.db", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &o->db) : -ENOMEM;
 
     if (r == 0)
+        r = check_version(o);
+    if (r == 0)
         r = lb_sql_execute(o->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
     if (r == 0)
         r = lb_sql_execute(o->db, schema);
+    if (r == 0)
+        r = set_version(o);
     umask(mask);
     if (r == 0)
         r = check(o);
@@ -234,10 +267,13 @@ int lb_outbox_take(struct lb_outbox *o, int64_t position, const char *hash, cons
         r = set_number(o, "position", position);
     if (r == 0)
         r = set_text(o, "hash", hash);
+    if (r == 0 && dropped)
+        r = set_number(o, "dropped", o->dropped + dropped);
     r = lb_sql_finish(o->db, r);
     if (r < 0)
         return r;
     o->position = position;
+    o->dropped += dropped;
     snprintf(o->hash, sizeof(o->hash), "%s", hash);
     *ret_dropped = dropped;
     return 0;

@@ -12,7 +12,7 @@
 
 struct lb_outbox;
 
-/* Opens or makes DIRECTORY/outbox.db. */
+/* Opens or makes DIRECTORY/outbox.db. -EPROTONOSUPPORT: it is of a later version, and is left as it is. */
 int lb_outbox_open(const char *directory, struct lb_outbox **ret);
 struct lb_outbox *lb_outbox_close(struct lb_outbox *o); /* NULL is fine; returns NULL */
 
@@ -32,6 +32,9 @@ struct lb_step {
 #define LB_OUTBOX_MAX 50000
 int lb_outbox_take(struct lb_outbox *o, int64_t position, const char *hash, const struct lb_step *steps, size_t n,
                    int64_t *ret_dropped);
+
+/* How many it has dropped so since it was made. */
+int64_t lb_outbox_dropped(const struct lb_outbox *o);
 
 /* --- sending --- */
 

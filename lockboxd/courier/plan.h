@@ -25,7 +25,7 @@ struct lb_planned {
 
 struct lb_plan {
     struct lb_list letters; /* struct lb_planned */
-    bool settles;           /* what asks for a decision on the request by mail, and waits yet, is withdrawn before … */
+    bool settles;           /* what asks people for a decision on the request, and waits yet, is withdrawn before … */
     const char *voter;      /* … from this person alone, who has said his yes: the event's; NULL: from everybody */
 };
 

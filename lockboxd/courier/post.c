@@ -15,9 +15,18 @@
 #define LOOK_AGAIN (30 * LB_USEC_PER_SEC)
 #define SCAN_MAX 64 /* letters looked at for one that may go: a target whose first ones are all of one request waits */
 
+/* What all targets of a channel are behind: what fails with it fails for all of them. */
+struct server {
+    struct server *next;
+    const struct lb_channel *channel;
+    struct lb_circuit circuit;
+    char *problem; /* of the last try; NULL: it worked */
+};
+
 struct target {
     struct target *next;
     char *channel, *name;
+    struct server *server; /* NULL: one of its own, of which its own circuit tells */
     struct lb_circuit circuit;
     bool hungry;       /* there may be letters that can go */
     bool told;         /* the trail knows that it fails */
@@ -48,6 +57,8 @@ struct lb_post {
     const struct lb_courier_config *config;
     struct lb_transfers *transfers;
     struct target *targets;
+    struct target *first; /* whose turn it is; NULL: the first one's */
+    struct server *servers;
     struct flight *flights;
     sd_event_source *turn, *write, *wake;
     int unwritten;  /* the error with which what was sent is not written down; 0: it is */
@@ -61,8 +72,22 @@ static uint32_t dice(void)
     return getrandom(&random, sizeof(random), GRND_NONBLOCK) == sizeof(random) ? random : UINT32_MAX / 2;
 }
 
+static struct server *server_of(struct lb_post *p, const struct lb_channel *channel)
+{
+    struct server *s = p->servers;
+
+    while (s && s->channel != channel)
+        s = s->next;
+    if (s || !(s = calloc(1, sizeof(*s))))
+        return s;
+    *s = (struct server){ .next = p->servers, .channel = channel };
+    return p->servers = s;
+}
+
 static struct target *target_of(struct lb_post *p, const char *channel, const char *name)
 {
+    const struct lb_channel *known = lb_channel_find(channel);
+    bool shared = known && known->one_server;
     struct target *t = p->targets;
 
     while (t && !(strcmp(t->channel, channel) == 0 && strcmp(t->name, name) == 0))
@@ -70,7 +95,8 @@ static struct target *target_of(struct lb_post *p, const char *channel, const ch
     if (t || !(t = calloc(1, sizeof(*t))))
         return t;
     *t = (struct target){ .next = p->targets, .channel = strdup(channel), .name = strdup(name), .next_due = LB_NEVER };
-    if (!t->channel || !t->name) {
+    t->server = shared ? server_of(p, known) : NULL;
+    if (!t->channel || !t->name || (shared && !t->server)) {
         free(t->channel);
         free(t->name);
         free(t);
@@ -127,6 +153,12 @@ static void land(struct flight *f, int kind, int64_t due, const char *error)
     go_on(p);
 }
 
+static void server_works(struct server *s)
+{
+    lb_circuit_worked(&s->circuit);
+    free(LB_TAKE(s->problem));
+}
+
 static void target_works(struct target *t)
 {
     if (t->circuit.failures)
@@ -134,6 +166,25 @@ static void target_works(struct target *t)
     lb_circuit_worked(&t->circuit);
     free(LB_TAKE(t->problem));
     t->told = false;
+    if (t->server)
+        server_works(t->server);
+}
+
+/* What nothing answers to takes its time to fail. */
+static void circuit_fails(struct lb_circuit *c, const struct flight *f, int64_t now, int64_t after)
+{
+    lb_circuit_failed(c, now, dice(), after);
+    if (f->began < c->since)
+        c->since = f->began;
+}
+
+static void server_fails(struct flight *f, const char *problem)
+{
+    struct server *s = f->target->server;
+
+    free(s->problem);
+    s->problem = strdup(problem);
+    circuit_fails(&s->circuit, f, lb_clock_now().boot, 0);
 }
 
 static void target_fails(struct flight *f, const char *problem, int64_t after)
@@ -145,9 +196,7 @@ static void target_fails(struct flight *f, const char *problem, int64_t after)
         lb_log(LOG_WARNING, "%s to %s fails, and is tried again: %s", t->channel, t->name, problem);
     free(t->problem);
     t->problem = strdup(problem);
-    lb_circuit_failed(&t->circuit, now, dice(), after);
-    if (f->began < t->circuit.since) /* what nothing answers to takes its time to fail */
-        t->circuit.since = f->began;
+    circuit_fails(&t->circuit, f, now, after);
     if (!t->told && now - t->circuit.since >= LB_POST_PATIENCE) {
         t->told = true;
         f->post->calls.failing(f->post->userdata, t->channel, t->name, f->letter.request, problem);
@@ -167,11 +216,25 @@ static void fail(struct flight *f, const char *problem, bool answered, int64_t a
         land(f, LB_MARK_FAILED, wait ? now + wait : 0, problem);
 }
 
+/* A server that will not have this letter yet, or not for this address, works. One that says nothing, will have nothing
+ * of us ("421 too many connections", "530 login first"), or cannot be reached, does so whatever the letter. */
+static bool is_address_fault(long status)
+{
+    return status >= 400 && status <= 499 && status != 421;
+}
+
 static void on_done(void *userdata, const struct lb_transfer_result *r)
 {
     struct flight *f = userdata;
+    struct server *server = f->target->server;
 
     f->transfer = NULL;
+    if (server && !r->sent && !r->final) {
+        if (is_address_fault(r->status))
+            server_works(server);
+        else
+            server_fails(f, r->problem);
+    }
     if (r->sent) {
         f->target->sent++;
         f->target->sent_at = lb_clock_now().wall;
@@ -306,14 +369,10 @@ static void begin(struct lb_post *p, struct target *t, int64_t row)
 /* How many more may be begun to this one. What hangs holds up nobody who is not behind the same server. */
 static size_t room_of(const struct lb_post *p, const struct target *t, int64_t now)
 {
-    const struct lb_channel *channel = lb_channel_find(t->channel);
-    size_t room = lb_circuit_room(&t->circuit, now, t->flights), all = 0;
+    size_t room = lb_circuit_room(&t->circuit, now, t->flights), all = room;
 
-    if (!channel || !channel->one_server)
-        return room;
-    for (const struct target *other = p->targets; other; other = other->next)
-        all += strcmp(other->channel, t->channel) == 0 ? other->flights : 0;
-    all = all < LB_POST_AT_ONCE ? LB_POST_AT_ONCE - all : 0;
+    if (t->server)
+        all = lb_circuit_room(&t->server->circuit, now, lb_transfers_mails(p->transfers));
     return room < all ? room : all;
 }
 
@@ -327,6 +386,8 @@ static void serve(struct lb_post *p, struct target *t, const struct lb_time *now
     t->hungry = k.n == k.room; /* else there is none besides, until something happens */
     if (!t->hungry)
         t->next_due = lb_outbox_next_due(p->outbox, t->channel, t->name, now->wall);
+    if (k.n && t->server) /* the others behind it are first next time */
+        p->first = t->next;
     for (size_t i = 0; i < k.n; i++) {
         begin(p, t, k.rows[i]);
         free(k.requests[i]);
@@ -356,6 +417,15 @@ static void give_up(struct lb_post *p, const struct lb_time *now)
         t->hungry = true;
 }
 
+/* 0: whenever there is something to send. */
+static int64_t next_try(const struct target *t)
+{
+    int64_t own = t->circuit.failures ? t->circuit.next : 0;
+    int64_t all = t->server && t->server->circuit.failures ? t->server->circuit.next : 0;
+
+    return own > all ? own : all;
+}
+
 /* When something may be possible that is not now; the wall clock may be set, so it is looked at again and again. What
  * is due and has not been begun waits for a flight to land, or for its target's next try. */
 static void set_alarm(struct lb_post *p, const struct lb_time *now)
@@ -365,7 +435,7 @@ static void set_alarm(struct lb_post *p, const struct lb_time *now)
     for (const struct target *t = p->targets; t; t = t->next) {
         bool wants = (t->hungry || t->next_due <= now->wall) && t->flights == 0;
         int64_t due = t->next_due == LB_NEVER ? 0 : t->next_due - now->wall;
-        int64_t next = wants && t->circuit.failures ? t->circuit.next - now->boot : 0;
+        int64_t next = wants ? next_try(t) - now->boot : 0;
 
         wait = due > 0 && due < wait ? due : wait;
         wait = next > 0 && next < wait ? next : wait;
@@ -378,11 +448,14 @@ static int on_turn(sd_event_source *source, void *userdata)
 {
     struct lb_post *p = userdata;
     struct lb_time now = lb_clock_now();
+    struct target *first = p->first ? p->first : p->targets;
 
     (void)source;
     if (!p->transfers)
         return 0;
-    for (struct target *t = p->targets; t; t = t->next)
+    for (struct target *t = first; t; t = t->next)
+        serve(p, t, &now);
+    for (struct target *t = p->targets; t != first; t = t->next)
         serve(p, t, &now);
     set_alarm(p, &now);
     return 0;
@@ -429,6 +502,11 @@ int lb_post_new(sd_event *event, struct lb_outbox *outbox, const struct lb_post_
     return r < 0 ? r : 0;
 }
 
+static void on_mail_over(void *userdata)
+{
+    go_on(userdata);
+}
+
 /* What is on its way is not marked: it waits, and goes again. */
 static void break_off(struct lb_post *p)
 {
@@ -446,6 +524,8 @@ static void break_off(struct lb_post *p)
 
 void lb_post_hurry(struct lb_post *p)
 {
+    for (struct server *s = p->servers; s; s = s->next)
+        s->circuit.next = 0;
     for (struct target *t = p->targets; t; t = t->next) {
         t->circuit.next = 0;
         t->hungry = true;
@@ -462,6 +542,8 @@ void lb_post_configure(struct lb_post *p, const struct lb_courier_config *config
     p->transfers = transfers;
     for (size_t i = 0; config && i < config->webhooks.n; i++)
         target_of(p, "webhook", w[i].name);
+    if (transfers)
+        lb_transfers_watch(transfers, on_mail_over, p);
     lb_post_hurry(p); /* perhaps that was what it wanted */
 }
 
@@ -483,6 +565,11 @@ struct lb_post *lb_post_free(struct lb_post *p)
         free(t->problem);
         free(t);
     }
+    for (struct server *s = p->servers, *next; s; s = next) {
+        next = s->next;
+        free(s->problem);
+        free(s);
+    }
     sd_event_source_disable_unref(p->turn);
     sd_event_source_disable_unref(p->write);
     sd_event_source_disable_unref(p->wake);
@@ -503,25 +590,35 @@ static void set_time(json_t *j, const char *key, int64_t wall)
         json_object_set_new(j, key, json_string(text));
 }
 
+/* Its own, else that of the server; NULL: nothing is known against either. */
+static const struct lb_circuit *failure_of(const struct target *t)
+{
+    if (t->circuit.failures)
+        return &t->circuit;
+    return t->server && t->server->circuit.failures ? &t->server->circuit : NULL;
+}
+
 static const char *state_of(const struct lb_post *p, const struct target *t)
 {
     bool known =
         p->config && (strcmp(t->channel, "webhook") == 0 ? lb_courier_config_webhook(p->config, t->name) != NULL
                                                          : lb_courier_config_has(p->config, t->channel));
 
-    return !known ? "disabled" : t->circuit.failures ? "failing" : t->sent ? "connected" : "idle";
+    return !known ? "disabled" : failure_of(t) ? "failing" : t->sent ? "connected" : "idle";
 }
 
 static json_t *pack(const struct lb_post *p, const struct target *t, const struct lb_time *now)
 {
+    const struct lb_circuit *failure = failure_of(t);
+    const char *problem = t->problem || !t->server ? t->problem : t->server->problem;
     json_t *j = json_pack("{ss ss ss sI sI}", "channel", t->channel, "target", t->name, "state", state_of(p, t), "sent",
                           (json_int_t)t->sent, "waiting", (json_int_t)0);
 
     set_time(j, "sent_at", t->sent_at);
-    if (t->circuit.failures)
-        set_time(j, "since", now->wall - (now->boot - t->circuit.since));
-    if (t->problem)
-        json_object_set_new(j, "problem", json_string(t->problem));
+    if (failure)
+        set_time(j, "since", now->wall - (now->boot - failure->since));
+    if (problem)
+        json_object_set_new(j, "problem", json_string(problem));
     return j;
 }
 

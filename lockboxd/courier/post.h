@@ -8,9 +8,6 @@
 #include "lockboxd/courier/channel.h"
 #include "lockboxd/courier/outbox.h"
 
-/* Letters on their way at once to all targets of a channel that are behind one server. */
-#define LB_POST_AT_ONCE 16
-
 /* A target that could not be reached for so long is told of in the trail. */
 #define LB_POST_PATIENCE (30 * LB_USEC_PER_SEC)
 

@@ -126,28 +126,38 @@ static char *make_id(const struct lb_reading *r, const struct lb_matter *m, cons
 }
 
 /* `target` NULL: whoever it was to. */
-static int add_withdrawal(struct lb_reading *r, const char *request, const char *target)
+static int add_withdrawal(struct lb_reading *r, const char *channel, const char *request, const char *target)
 {
     struct lb_step *step = lb_list_append(&r->steps, sizeof(*step));
 
     if (!step)
         return -ENOMEM;
     step->withdraw = true;
-    step->letter.channel = strdup("mail");
+    step->letter.channel = strdup(channel);
     step->letter.request = strdup(request);
     step->letter.target = lb_dup(target);
     return step->letter.channel && step->letter.request && (!target || step->letter.target) ? 0 : -ENOMEM;
 }
 
-static int withdraw(struct lb_reading *r, const struct lb_plan *plan, const char *request)
+static int withdraw_from_one(struct lb_reading *r, const char *name, const char *request)
 {
-    const struct lb_approver *voter = plan->voter ? lb_approvers_find(r->courier->approvers, plan->voter) : NULL;
+    const struct lb_approver *voter = lb_approvers_find(r->courier->approvers, name);
     int error = 0;
 
-    if (!plan->voter)
-        return add_withdrawal(r, request, NULL);
     for (char **address = voter ? voter->mail : NULL; error == 0 && address && *address; address++)
-        error = add_withdrawal(r, request, *address);
+        error = add_withdrawal(r, "mail", request, *address);
+    return error;
+}
+
+static int withdraw_from_all(struct lb_reading *r, const char *request)
+{
+    const struct lb_list *webhooks = &r->courier->config.webhooks;
+    const struct lb_webhook_config *w = webhooks->items;
+    int error = add_withdrawal(r, "mail", request, NULL);
+
+    for (size_t i = 0; error == 0 && i < webhooks->n; i++)
+        if (lb_webhook_is_chat(&w[i]))
+            error = add_withdrawal(r, "webhook", request, w[i].name);
     return error;
 }
 
@@ -183,7 +193,8 @@ static int write_letters(struct lb_reading *r, const struct lb_matter *m)
     int error = lb_plan_make(&o, &plan);
 
     if (error == 0 && plan.settles && m->event->request)
-        error = withdraw(r, &plan, m->event->request);
+        error = plan.voter ? withdraw_from_one(r, plan.voter, m->event->request)
+                           : withdraw_from_all(r, m->event->request);
     letters = plan.letters.items;
     for (size_t i = 0; error == 0 && i < plan.letters.n; i++)
         error = add_letter(r, m, &letters[i]);

@@ -13,14 +13,16 @@
 #define LB_RETRY_FIRST INT64_C(1000000)        /* µs after the first failure … */
 #define LB_RETRY_MOST (INT64_C(900) * 1000000) /* … doubled up to here */
 
-/* How many letters may be on their way to one target. */
+/* How many letters may be on their way to one target, and to all targets together that are behind one server: some mail
+ * servers take no more connections of one client. */
 #define LB_RETRY_AT_ONCE 4
 
 /* µs until the next try after so many failures in a row (>= 1), between half and the whole of the doubled time by
  * `random`; no less than `after`, what the other end asked for (0: nothing). */
 int64_t lb_retry_delay(int64_t failures, uint32_t random, int64_t after);
 
-/* A target. All zero: nothing is known against it. Times are µs of the boot clock. */
+/* A target, or the server that several are behind. All zero: nothing is known against it. Times are µs of the boot
+ * clock. */
 struct lb_circuit {
     int64_t failures; /* in a row */
     int64_t next;     /* failing: not before */

@@ -19,6 +19,8 @@ struct lb_transfers {
     CURLM *multi;
     sd_event_source *timer;
     struct lb_transfer *first;
+    void (*over)(void *userdata); /* NULL: nobody watches */
+    void *userdata;
 };
 
 struct lb_transfer {
@@ -28,8 +30,9 @@ struct lb_transfer {
     struct lb_aside *aside; /* … which is this one */
     struct curl_slist *headers, *recipients;
     struct upload *upload; /* NULL: it sends nothing, or what the handle knows of itself */
+    bool wanted;           /* the answer's body is what it is for */
     char *body;
-    size_t size;
+    size_t size, skipped;
     size_t headers_size; /* HTTP's headers, or what a mail server has said */
     char error[CURL_ERROR_SIZE];
     lb_transfer_done *done; /* NULL: nobody wants to know any more */
@@ -60,6 +63,11 @@ static void destroy(struct lb_transfer *t)
     free(t->upload);
     free(t->body);
     free(t);
+}
+
+void lb_transfer_want_answer(struct lb_transfer *t)
+{
+    t->wanted = true;
 }
 
 struct lb_transfer *lb_transfer_free(struct lb_transfer *t)
@@ -98,6 +106,11 @@ static bool was_told(const struct lb_transfer *t, CURLcode code)
            (code != CURLE_WEIRD_SERVER_REPLY || (t->upload && t->upload->at));
 }
 
+static bool is_yes(long status)
+{
+    return status >= 200 && status <= 299;
+}
+
 static void tell(struct lb_transfer *t, CURLcode code, long status, curl_off_t after)
 {
     struct lb_transfer_result r = { .status = status, .body = t->body ? t->body : "", .size = t->size };
@@ -107,7 +120,7 @@ static void tell(struct lb_transfer *t, CURLcode code, long status, curl_off_t a
     char problem[CURL_ERROR_SIZE + 64] = "";
 
     r.retry_after = after > 0 && after < 24 * 3600 ? (long)after : 0;
-    r.sent = code == CURLE_OK && r.status >= 200 && r.status <= 299;
+    r.sent = is_yes(r.status) && (code == CURLE_OK || (!mail && !t->wanted)); /* what comes behind it is no matter */
     r.final = !r.sent && is_final(mail, r.status) && (!mail || was_told(t, code));
     if (code == CURLE_WRITE_ERROR)
         snprintf(problem, sizeof(problem), "the answer is longer than %d bytes", LB_TRANSFER_ANSWER_MAX);
@@ -257,12 +270,24 @@ struct lb_transfers *lb_transfers_free(struct lb_transfers *all)
 
 /* --- one transfer ------------------------------------------------------------------------------------------------- */
 
+/* A yes is read out, as far as it is short: the connection is good for the next one then. */
+static bool is_idle_talk(const struct lb_transfer *t)
+{
+    long status = 0;
+
+    return !t->wanted && curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && is_yes(status);
+}
+
 static size_t take_body(char *bytes, size_t size, size_t n, void *userdata)
 {
     struct lb_transfer *t = userdata;
     char *body;
 
     (void)size; /* always 1 */
+    if (t->easy && is_idle_talk(t)) {
+        t->skipped += n;
+        return t->skipped > LB_TRANSFER_ANSWER_MAX ? CURL_WRITEFUNC_ERROR : n;
+    }
     if (t->size + n > LB_TRANSFER_ANSWER_MAX || !(body = realloc(t->body, t->size + n + 1)))
         return CURL_WRITEFUNC_ERROR;
     memcpy(body + t->size, bytes, n);
@@ -446,7 +471,27 @@ static void on_sent(void *userdata, CURLcode code, long status)
 
 static void on_over(void *userdata)
 {
-    destroy(userdata);
+    struct lb_transfer *t = userdata;
+    struct lb_transfers *all = t->all;
+
+    destroy(t);
+    if (all->over)
+        all->over(all->userdata);
+}
+
+size_t lb_transfers_mails(const struct lb_transfers *all)
+{
+    size_t n = 0;
+
+    for (const struct lb_transfer *t = all->first; t; t = t->next)
+        n += t->aside != NULL;
+    return n;
+}
+
+void lb_transfers_watch(struct lb_transfers *all, void (*over)(void *userdata), void *userdata)
+{
+    all->over = over;
+    all->userdata = userdata;
 }
 
 static int start_aside(struct lb_transfer *t)

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
-/* Bytes of an answer's body, and of all that is before it: more fails the transfer. */
+/* Bytes of an answer's body, and of all that is before it: no more is read. That fails the transfer, but for a 2xx,
+ * which is a yes whatever comes behind it (see lb_transfer_want_answer). */
 #define LB_TRANSFER_ANSWER_MAX (64 * 1024)
 
 /* How the other end proves who it is, and we to it. Paths and texts are borrowed; NULL: curl's own default. */
@@ -35,6 +36,11 @@ struct lb_transfers *lb_transfers_free(struct lb_transfers *t);
 int lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls,
                        CURL **ret, char **ret_error);
 
+/* Mails that have a connection, also where there is nothing more to say on it but goodbye; `over` comes from the loop
+ * when there is one less. */
+size_t lb_transfers_mails(const struct lb_transfers *t);
+void lb_transfers_watch(struct lb_transfers *t, void (*over)(void *userdata), void *userdata);
+
 /* Has the handle send a copy of these bytes as a mail. -ENOMEM. */
 int lb_transfer_upload(CURL *easy, const char *bytes);
 
@@ -47,7 +53,7 @@ struct lb_transfer_result {
     long status;       /* HTTP's or SMTP's; 0: it did not come to that */
     long retry_after;  /* seconds that the other end wants to be left alone; 0: it did not say */
     const char *problem; /* not sent: why, for a person, safe to show; borrowed, never NULL then */
-    const char *body;    /* of the answer, with a NUL behind it; borrowed */
+    const char *body;    /* of the answer, with a NUL behind it; borrowed; empty for a 2xx that nobody wants more of */
     size_t size;
 };
 
@@ -63,6 +69,10 @@ typedef void lb_transfer_step(void *userdata, const char *text);
 int lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_slist *headers, struct curl_slist *recipients,
                       int64_t timeout_usec, lb_transfer_done *done, lb_transfer_step *step, void *userdata,
                       struct lb_transfer **ret);
+
+/* At once after the start, over HTTP: the answer's body is what is wanted. One that is too long, or breaks off, fails
+ * the transfer also where the status is 2xx. */
+void lb_transfer_want_answer(struct lb_transfer *transfer);
 
 /* Gives up; done does not come any more. NULL is fine; returns NULL. */
 struct lb_transfer *lb_transfer_free(struct lb_transfer *transfer);

@@ -153,7 +153,7 @@ static void print_status(const struct lb_ctl *ctl, const json_t *status)
     static const char *const parts[] = { "remote", "export" };
     const char *problem = lb_ctl_string(status, "problem"), *mistakes = lb_ctl_string(status, "config_error");
     const json_t *target = NULL, *targets = json_object_get(status, "targets");
-    int64_t behind = lb_ctl_int(status, "behind");
+    int64_t behind = lb_ctl_int(status, "behind"), dropped = lb_ctl_int(status, "dropped");
     FILE *out = ctl->out.out;
     size_t i = 0;
 
@@ -170,6 +170,10 @@ static void print_status(const struct lb_ctl *ctl, const json_t *status)
     if (*mistakes)
         lb_terminal_write_lines(&ctl->out, "Refused:  ", "          ", mistakes);
     fputs(lb_terminal_colour(&ctl->out, LB_COLOUR_NONE), out);
+    if (dropped)
+        fprintf(out, "Dropped:  %s%" PRId64 " %s so far, as too many waited%s\n",
+                lb_terminal_colour(&ctl->out, LB_COLOUR_RED), dropped, dropped == 1 ? "letter" : "letters",
+                lb_terminal_colour(&ctl->out, LB_COLOUR_NONE));
     json_array_foreach (targets, i, target)
         if (!is_part(target))
             print_target(ctl, "          ", target);

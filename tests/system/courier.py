@@ -31,7 +31,7 @@ PROGRAM = r'''
 import http.server, json, sys, threading, time
 lock, log = threading.Lock(), open(sys.argv[1], "ab", buffering=0)
 def mood():
-    return open(sys.argv[2]).read().split()
+    return open(sys.argv[2]).read().split() or mood()  # it is being written
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def log_message(self, *words):

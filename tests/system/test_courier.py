@@ -110,6 +110,33 @@ def test_order_and_retries(box, courier):
     wait_for(lambda: courier.target("siem")["state"] == "connected", what="the courier to know")
 
 
+def test_a_question_that_is_none_any_more(box, courier):
+    """After an outage nobody is called to decide, in a chat, what has been decided: a program has all of it."""
+    chats = "slack", "teams", "ntfy"
+    box.write("/etc/lockbox/siem.json", '{"seq": {seq}}')
+    courier.configure("".join(courier.hook(name, extra=f"Format={name}\n") for name in chats)
+                      + courier.hook("program", extra="Format=template\nTemplate=/etc/lockbox/siem.json\n")
+                      + courier.hook())
+    courier.mood("503")
+    denied, waiting = Engineer(box).request(), Engineer(box, "eng2").request()
+    Person(box).deny(denied)
+    courier.wait_caught_up()
+    courier.mood("204")
+    box.ctl("courier", "retry")
+    wait_for(lambda: not any(t["waiting"] for t in courier.status()["targets"]), timeout=60, what="all of it")
+
+    def told(name, request):
+        return sum(line["headers"]["webhook-id"].startswith(request) for line in courier.received(name)
+                   if line["mood"] == ["204"])
+
+    for name in chats:
+        assert told(name, denied) == 1 and told(name, waiting) == 1, name  # the outcome, and the question
+        bodies = [line["body"] for line in courier.received(name) if line["mood"] == ["204"]]
+        assert sum("lockboxctl approve" in body for body in bodies) == 1, name
+    for name in "program", "siem":
+        assert told(name, denied) == 2 and told(name, waiting) == 1, name
+
+
 def test_retry_after(box, courier):
     """The other end says how long it wants to be left alone."""
     courier.configure(courier.hook(extra="Events=requested"))
@@ -227,7 +254,8 @@ def test_the_request_expires_on_time(box, courier):
 
 @pytest.mark.parametrize("mood", ["endless", "hang"])
 def test_hostile_answers(box, courier, mood):
-    """A gigabyte and more, or nothing at all: neither memory nor the rest of what is to be told is lost to it (row 30)."""
+    """A gigabyte and more, or nothing at all: neither memory nor the rest of what is to be told is lost to it (row 30).
+    What begins with a 200 is a yes, however long it goes on: it is not sent again."""
     courier.configure(courier.hook("bad") + courier.hook("siem", port=GOOD))
     before = memory(box)
     courier.mood(mood)
@@ -238,8 +266,9 @@ def test_hostile_answers(box, courier, mood):
     if mood == "hang":
         courier.mood("204")
     else:
-        wait_for(lambda: courier.target("bad")["state"] == "failing", what="the failure")
-        assert courier.target("bad")["problem"]
+        bad = wait_for(lambda: (t := courier.target("bad")) and not t["waiting"] and t, what="it to be taken")
+        assert bad["state"] == "connected" and "problem" not in bad
+        assert len(set(ids(courier.received("bad")))) == len(courier.received("bad"))
 
 
 def memory(box):
@@ -319,6 +348,30 @@ def test_given_up_and_sent_after_all(box, courier):
     assert line["headers"]["webhook-id"] == dead[0]["id"]
 
 
+# As many letters to the webhook as may wait for it.
+FULL = f"""
+import sqlite3
+db = sqlite3.connect("{OUTBOX}/outbox.db", timeout=10)
+db.execute("INSERT INTO letters (id, channel, target, seq, notice, due, until, body)"
+           " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)"
+           " SELECT 'x' || i, 'webhook', 'siem', 1, 0, 1 << 62, 1 << 62, '' FROM n")
+db.commit()
+"""
+
+
+def test_too_many_wait(box, courier):
+    """What is not kept is counted, and status says so, also after a restart."""
+    courier.configure(courier.hook(extra="Events=requested"))
+    assert courier.status()["dropped"] == 0 and "Dropped" not in box.ctl("courier", "status").stdout
+    box.run("python3", "-c", FULL)
+    Engineer(box).request()
+    Engineer(box, "eng2").request()
+    courier.wait_caught_up()
+    box.systemctl("restart", UNIT)
+    assert courier.status()["dropped"] == 2
+    assert "\nDropped:  2 letters so far, as too many waited\n" in box.ctl("courier", "status").stdout
+
+
 def test_retry(box, courier):
     """Who has mended what was wrong need not wait until it is tried again."""
     courier.configure(courier.hook(extra="Events=requested"))
@@ -337,6 +390,47 @@ def test_who_may_look(box, courier):
         assert box.ctl("courier", "status", user=name, check=False).returncode == status, name
         assert box.ctl("courier", "test", "webhook", user=name, check=False).returncode == 4, name
         assert box.ctl("courier", "retry", user=name, check=False).returncode == 4, name
+
+
+# Connects until it is not taken any more, says how many were, and stays.
+CROWD = r'''
+import socket, sys, time
+taken = []
+for _ in range(100):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(10)
+    s.connect("/run/lockbox-courier/control.socket")
+    try:
+        s.sendall(b'{"method": "org.varlink.service.GetInfo"}\0')
+        if not s.recv(65536):
+            break
+    except OSError:
+        break
+    taken.append(s)
+print(len(taken), flush=True)
+time.sleep(300)
+'''
+
+
+def test_a_crowd_of_one(box, courier):
+    """Whoever opens one connection after the other has his own places, and nobody else's; together they leave root's."""
+    courier.configure(courier.hook())
+    crowds = []
+
+    def crowd(name):
+        crowds.append(box.popen("python3", "-c", CROWD, user=name, stdout=subprocess.PIPE))
+        return int(crowds[-1].stdout.readline())
+
+    try:
+        assert [crowd(name) for name in ("eng", "eng2", "admin")] == [8, 8, 8]
+        for name in "root", "dora", "bob":
+            assert box.ctl("courier", "status", user=name, check=False).returncode == 0, name
+        assert crowd("bob") == 8  # there is no place any more for others than root
+        assert box.ctl("courier", "status", user="dora", check=False).returncode == 5
+        assert box.ctl("courier", "status", check=False).returncode == 0
+    finally:
+        for crowded in crowds:
+            crowded.kill()
 
 
 def test_status(box, courier):
@@ -488,6 +582,24 @@ def test_a_damaged_outbox(box, courier, meanwhile):
     courier.wait_caught_up()
     Person(box).deny(request)
     courier.wait_received(lambda line: kind(line) == "denied")
+
+
+def test_an_outbox_of_a_later_version(box, courier):
+    """It says what to do, once, and waits for somebody to do it."""
+    courier.configure(courier.hook())
+    box.systemctl("stop", UNIT)
+    began = box.run("date", "+%s").stdout.strip()
+    version = "import sqlite3; sqlite3.connect('%s/outbox.db').execute('PRAGMA user_version = %d')"
+    box.run("python3", "-c", version % (OUTBOX, 1000))
+    assert box.run("systemctl", "start", UNIT, check=False).returncode != 0
+    shown = box.run("systemctl", "show", "--property=ActiveState,NRestarts,ExecMainStatus", UNIT).stdout.split()
+    assert sorted(shown) == ["ActiveState=failed", "ExecMainStatus=78", "NRestarts=0"]
+    said = box.run(f"journalctl -o cat --no-pager -u {UNIT} --since=@{began}").stdout
+    assert said.count("of a later version of lockbox: install that one again, or move outbox.db* away") == 1
+    box.run("python3", "-c", version % (OUTBOX, 1))
+    box.systemctl("restart", UNIT)
+    request = Engineer(box).request()
+    courier.wait_received(lambda line: line["headers"]["webhook-id"].startswith(request))
 
 
 def test_a_full_disk(box, courier):

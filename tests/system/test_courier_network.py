@@ -16,6 +16,7 @@ from people import Engineer, Person
 from web import listen
 
 RAW, PLAIN, TWO = 8500, 8501, 8502
+AT_ONCE = 4  # connections to one mail server
 
 
 @pytest.fixture
@@ -108,12 +109,100 @@ def test_a_mail_server_that_hangs(courier):
         courier.configure(courier.hook() + f"[Mail]\nServer=smtp://localhost:{PLAIN}\nFrom=a@b\nTo={addresses}\n")
         request = Engineer(box).request()
         courier.wait_received()
-        wait_for(lambda: server.connections >= 16, what="all that may be on their way at once")
+        wait_for(lambda: server.connections >= AT_ONCE, what="all that may be on their way at once")
         began = time.time()
         Person(box).deny(request)
         denied = courier.wait_received(lambda line: kind(line) == "denied", timeout=90)
         assert denied["at"] < began + 10  # one try may take 60 s, and a connection 15
+        assert server.connections == AT_ONCE
         over.set()
+
+
+class Crowded:
+    """A mail server that is asked too much ("421") until it is open, and takes mail then: when each connection came, and
+    how many there are."""
+
+    def __init__(self, is_open=False, goodbye=0.05):
+        self.open, self.times, self.now = is_open, [], 0
+        self.goodbye = goodbye  # seconds that it takes
+        self.go_on, self.recipients = threading.Event(), []
+        self.go_on.set()
+        self.lock = threading.Lock()
+
+    def __call__(self, s):
+        with self.lock:
+            self.times.append(time.monotonic())
+            self.now += 1
+        try:
+            self.talk(s)
+        finally:
+            with self.lock:
+                self.now -= 1
+
+    def talk(self, s):
+        if not self.open:
+            return s.sendall(b"421 too many of you\r\n")
+        lines = s.makefile("rb")
+        self.go_on.wait(60)
+        s.sendall(b"220 here\r\n")
+        for line in lines:
+            data = line.startswith(b"DATA")
+            s.sendall(b"354 go ahead\r\n" if data else b"250 yes\r\n")
+            while data and next(lines) != b".\r\n":
+                pass
+            if data:
+                s.sendall(b"250 taken\r\n")
+            if line.startswith(b"RCPT"):
+                self.recipients.append(line)
+            if line.startswith(b"QUIT"):
+                s.settimeout(self.goodbye)
+                return s.recv(1)
+
+
+def test_a_mail_server_with_many_addresses(courier):
+    """What it is asked at once is little; what fails with it is tried with one letter, of whichever address; and once it
+    works everybody is told."""
+    box, server, n = courier.box, Crowded(), 30
+    addresses = " ".join(f"p{i}@customer.example" for i in range(n))
+    with Raw(box, server):
+        courier.configure(f"[Mail]\nServer=smtps://localhost:{RAW}\nFrom=a@b\nTo={addresses}\nCAFile={CA}\n")
+        Engineer(box).request()
+        wait_for(lambda: len(server.times) >= AT_ONCE + 3, timeout=30, what="tries")
+        tries = server.times[:]
+        assert all(after - before > 0.4 for before, after in zip(tries[AT_ONCE - 1:], tries[AT_ONCE:]))
+        targets = courier.status()["targets"]
+        assert len(targets) == n
+        assert all(t["state"] == "failing" and "421" in t["problem"] for t in targets), targets
+        server.open = True
+        wait_for(lambda: all(t["sent"] == 1 and t["state"] == "connected" for t in courier.status()["targets"]),
+                 timeout=60, what="all of them to be told")
+
+
+def test_turns_at_a_mail_server(courier):
+    """Whoever has many letters waiting has one and then another, and the next address its own between them."""
+    box, server, n = courier.box, Crowded(is_open=True), 10
+    box.policy("[Rule]\nAction=require-approval\n[Request]\nMaxPending=20\n")
+    server.go_on.clear()
+    with Raw(box, server):
+        courier.configure(f"[Mail]\nServer=smtps://localhost:{RAW}\nFrom=a@b\nTo=p0@b p1@b\nCAFile={CA}\n")
+        for i in range(n):
+            box.ctl("request", "--ticket", f"CASE-{i}", "--reason", "the disk is full", user="eng")
+        courier.wait_caught_up()
+        wait_for(lambda: server.now == AT_ONCE, what="all that may be on their way")
+        server.go_on.set()
+        wait_for(lambda: sum(t["sent"] for t in courier.status()["targets"]) == 2 * n, timeout=40, what="all of it")
+        first = server.recipients[AT_ONCE:n]
+        assert len(first) > len(set(first)) == 2, server.recipients
+
+
+def test_goodbyes_that_take_their_time(every_courier):
+    """The next mail does not wait for them."""
+    box, server, n = every_courier.box, Crowded(is_open=True, goodbye=60), 10
+    addresses = " ".join(f"p{i}@customer.example" for i in range(n))
+    with Raw(box, server):
+        every_courier.configure(f"[Mail]\nServer=smtps://localhost:{RAW}\nFrom=a@b\nTo={addresses}\nCAFile={CA}\n")
+        Engineer(box).request()
+        wait_for(lambda: sum(t["sent"] for t in every_courier.status()["targets"]) == n, timeout=40, what="all of it")
 
 
 # --- what takes no end -----------------------------------------------------------------------------------------------
@@ -125,11 +214,23 @@ def test_headers_without_end(every_courier):
     every_courier.configure(every_courier.hook("bad", port=RAW) + every_courier.hook())
     before = process(box, "VmHWM")
     headers = b"".join(b"X-%d: %s\r\n" % (i, b"x" * 1000) for i in range(100))
-    with Raw(box, answering(b"HTTP/1.1 200 OK\r\n", headers)):
+    with Raw(box, answering(b"HTTP/1.1 500 no\r\n", headers)):
         Engineer(box).request()
         every_courier.wait_received(name="siem")
         wait_for(lambda: every_courier.target("bad").get("problem"), timeout=70, what="the failure")
         assert process(box, "VmHWM") < before + 8 * 1024
+
+
+@pytest.mark.parametrize("rest", [b"", b"Content-Length: 10\r\n\r\nx", b"Transfer-Encoding: \xff\r\n\r\nx"],
+                         ids=["headers", "a body", "nonsense"])
+def test_a_yes_that_breaks_off(courier, rest):
+    """A status of 2xx says that it was taken: what is missing, or wrong, behind it has nobody told twice."""
+    box = courier.box
+    courier.configure(courier.hook("bad", port=RAW, extra="Events=requested"))
+    with Raw(box, answering(b"HTTP/1.1 200 OK\r\n" + rest)) as server:
+        Engineer(box).request()
+        wait_for(lambda: courier.target("bad").get("sent") == 1, what="it to be taken")
+        assert server.connections == 1 and courier.target("bad")["state"] == "connected"
 
 
 def test_an_answer_that_drips(courier):
@@ -278,7 +379,7 @@ def test_words_of_a_server(every_courier):
     """What curl repeats of an answer is made safe, and stands in no one's way: not in status, nor in the trail."""
     box = every_courier.box
     every_courier.configure("[Courier]\nGiveUp=2s\n" + every_courier.hook("bad", port=RAW))
-    with Raw(box, answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \xff\x1b[31mred\r\n\r\nx")):
+    with Raw(box, answering(b"HTTP/1.1 500 no\r\nTransfer-Encoding: \xff\x1b[31mred\r\n\r\nx")):
         Engineer(box).request()
         problem = wait_for(lambda: every_courier.target("bad").get("problem"), what="the failure")
         assert "\x1b" not in problem

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <sqlite3.h>
 
 #include "lockboxd/courier/outbox.h"
 #include "policy/base.h"
@@ -351,6 +352,35 @@ static void test_a_clock_set_back(void **state)
     assert_due("bob", 0, "a ");
 }
 
+static void run(const char *sql)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+
+    snprintf(path, sizeof(path), "%s/outbox.db", directory);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* What a later courier has left is not ours to write to; what one of before versions has left is. */
+static void test_versions(void **state)
+{
+    struct lb_step ask = letter("ask", "bob", "R-1", LB_NOTICE_ACTION);
+
+    (void)state;
+    take(7, &ask, 1);
+    outbox = lb_outbox_close(outbox);
+    run("PRAGMA user_version = 0");
+    assert_int_equal(lb_outbox_open(directory, &outbox), 0);
+    assert_due("bob", 0, "ask ");
+    outbox = lb_outbox_close(outbox);
+    run("DROP TABLE meta; PRAGMA user_version = 2");
+    assert_int_equal(lb_outbox_open(directory, &outbox), -EPROTONOSUPPORT);
+    assert_null(outbox);
+    run("CREATE TABLE meta (other)"); /* it was not made again */
+}
+
 /* A file that is no database is said to be one that is damaged, and nothing is made of it. */
 static void test_damage(void **state)
 {
@@ -410,6 +440,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_given_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_not_kept_for_ever, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_clock_set_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_versions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage_within, set_up, tear_down),
     };
