@@ -11,8 +11,8 @@
 #include "policy/id.h"
 
 static const struct lb_verb *const tables[] = {
-    lb_verbs_login, lb_verbs_access, lb_verbs_run, lb_verbs_audit, lb_verbs_checkpoint, lb_verbs_undelivered,
-    lb_verbs_service,
+    lb_verbs_login, lb_verbs_read, lb_verbs_decide, lb_verbs_request, lb_verbs_run, lb_verbs_audit,
+    lb_verbs_checkpoint, lb_verbs_undelivered, lb_verbs_service,
 };
 
 static const struct lb_verb *find(const char *method)

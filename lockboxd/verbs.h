@@ -15,8 +15,8 @@ struct lb_verb {
 };
 
 /* Ended by a NULL method. */
-extern const struct lb_verb lb_verbs_login[], lb_verbs_access[], lb_verbs_run[], lb_verbs_audit[],
-    lb_verbs_checkpoint[], lb_verbs_undelivered[], lb_verbs_service[];
+extern const struct lb_verb lb_verbs_login[], lb_verbs_read[], lb_verbs_decide[], lb_verbs_request[],
+    lb_verbs_run[], lb_verbs_audit[], lb_verbs_checkpoint[], lb_verbs_undelivered[], lb_verbs_service[];
 
 /* Checks a call and runs its verb. */
 void lb_verbs_dispatch(struct lb_conn *conn, const struct lb_varlink_call *call);

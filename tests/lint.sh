@@ -89,7 +89,7 @@ only 'the verifier' '(policy|lockboxd/proto)/.*|lockboxd/(chain|peek|verify|entr
 
 # The gate and its logic are called by the server, never the other way round.
 for room in gate recover resend effects reaped thaw login launch decide rights behind consent paste notary countersign; do
-    includes lockboxd/$room.[ch] 2>/dev/null | grep -E ':lockboxd/(server|verbs|daemon|config|ctl/.*)\.h$' |
+    includes lockboxd/$room.[ch] 2>/dev/null | grep -E ':lockboxd/(server|verbs(_access)?|daemon|config|ctl/.*)\.h$' |
         complain "$room must not include this"
 done
 

@@ -28,3 +28,19 @@ extern const char lb_pack_verify[];
 FILE *lb_pack_open(struct lb_pack *pack, const char *name);
 /* enum lb_exit; where `good` is false, what was written is not what it should be. */
 int lb_pack_close(const struct lb_pack *pack, FILE *f, bool good);
+/* A file of the pack that is no more than this text. enum lb_exit. */
+int lb_pack_put(struct lb_pack *pack, const char *name, const char *text);
+
+/* --- its steps: each is an enum lb_exit, and has told what is wrong --- */
+
+/* Which events are in it: first, last, checkpoint and its time. Has a checkpoint made if none covers the last yet. */
+int lb_pack_find_events(struct lb_pack *pack);
+/* Those events, and what of them is a file of its own; who has signed one is in approvers. */
+int lb_pack_put_events(struct lb_pack *pack);
+
+/* Makes the unfinished file beside the one that is wanted, unless that is "-". */
+int lb_pack_open_tar(struct lb_pack *pack);
+/* The digests of the files so far, as the last file. */
+int lb_pack_put_sums(struct lb_pack *pack);
+/* Writes the tar of all files and gives it its name: whole, or not at all. */
+int lb_pack_write_tar(struct lb_pack *pack);
