@@ -30,10 +30,11 @@ def stat_of(pid):
 
 
 def command_of(pid):
+    """Its name; "": it is gone, also where that is while it is looked at."""
     try:
         return stat_of(pid)[0]
-    except FileNotFoundError:
-        return None
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def descendants(pid):

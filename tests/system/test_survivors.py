@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from appliance import PATIENCE, wait_for
 from client import HOME, USER
-from people import BATCH, descendants, requests, show, stat_of
+from people import BATCH, command_of, descendants, requests, show, stat_of
 
 REPEAT = int(os.environ.get("LOCKBOX_REPEAT", "1"))
 RULES = """[Match]
@@ -172,7 +172,7 @@ def test_file_transfers(free):
     for _ in range(REPEAT):
         argv = ["sftp", *free.client.options(**BATCH, batch=True), "eng@127.0.0.1"]
         with free.popen(*argv, user=USER, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as sftp:
-            wait_for(lambda: any("sftp" in stat_of(pid)[0] for pid in processes(free)), what="the sftp server")
+            wait_for(lambda: any("sftp" in command_of(pid) for pid in processes(free)), what="the sftp server")
             assert_nothing_left(free, revoke_all(free))
             sftp.communicate(b"ls\n", timeout=PATIENCE)
             assert sftp.returncode != 0
