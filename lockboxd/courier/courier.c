@@ -9,12 +9,13 @@
 #include "lockboxd/clock.h"
 #include "lockboxd/courier/control.h"
 #include "lockboxd/courier/reading.h"
+#include "lockboxd/courier/target.h"
 #include "lockboxd/log.h"
 #include "lockboxd/read_text.h"
 #include "policy/base.h"
 
-#define LOOK_EVERY (LB_POST_PATIENCE / 2)
-#define LOOKS 3 /* that find the same: it lasts for LB_POST_PATIENCE */
+#define LOOK_EVERY (LB_TARGET_PATIENCE / 2)
+#define LOOKS 3 /* that find the same: it lasts for LB_TARGET_PATIENCE */
 
 /* --- settings ----------------------------------------------------------------------------------------------------- */
 

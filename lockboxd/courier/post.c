@@ -7,6 +7,7 @@
 
 #include "lockboxd/clock.h"
 #include "lockboxd/courier/retry.h"
+#include "lockboxd/courier/target.h"
 #include "lockboxd/log.h"
 #include "policy/base.h"
 
@@ -15,32 +16,11 @@
 #define LOOK_AGAIN (30 * LB_USEC_PER_SEC)
 #define SCAN_MAX 64 /* letters looked at for one that may go: a target whose first ones are all of one request waits */
 
-/* What all targets of a channel are behind: what fails with it fails for all of them. */
-struct server {
-    struct server *next;
-    const struct lb_channel *channel;
-    struct lb_circuit circuit;
-    char *problem; /* of the last try; NULL: it worked */
-};
-
-struct target {
-    struct target *next;
-    char *channel, *name;
-    struct server *server; /* NULL: one of its own, of which its own circuit tells */
-    struct lb_circuit circuit;
-    bool hungry;       /* there may be letters that can go */
-    bool told;         /* the trail knows that it fails */
-    int64_t next_due;  /* wall clock, LB_NEVER: none */
-    int64_t sent, sent_at;
-    char *problem;     /* of the last try; NULL: it worked */
-    size_t flights;    /* on their way */
-};
-
 /* A letter on its way, or whose mark is not written yet. */
 struct flight {
     struct flight *next;
     struct lb_post *post;
-    struct target *target;
+    struct lb_target *target;
     struct lb_letter letter;
     struct lb_transfer *transfer;
     int64_t began; /* boot clock */
@@ -56,9 +36,8 @@ struct lb_post {
     void *userdata;
     const struct lb_courier_config *config;
     struct lb_transfers *transfers;
-    struct target *targets;
-    struct target *first; /* whose turn it is; NULL: the first one's */
-    struct server *servers;
+    struct lb_targets *targets;
+    struct lb_target *first; /* whose turn it is; NULL: the first one's */
     struct flight *flights;
     sd_event_source *turn, *write, *wake;
     int unwritten;  /* the error with which what was sent is not written down; 0: it is */
@@ -70,39 +49,6 @@ static uint32_t dice(void)
     uint32_t random = 0;
 
     return getrandom(&random, sizeof(random), GRND_NONBLOCK) == sizeof(random) ? random : UINT32_MAX / 2;
-}
-
-static struct server *server_of(struct lb_post *p, const struct lb_channel *channel)
-{
-    struct server *s = p->servers;
-
-    while (s && s->channel != channel)
-        s = s->next;
-    if (s || !(s = calloc(1, sizeof(*s))))
-        return s;
-    *s = (struct server){ .next = p->servers, .channel = channel };
-    return p->servers = s;
-}
-
-static struct target *target_of(struct lb_post *p, const char *channel, const char *name)
-{
-    const struct lb_channel *known = lb_channel_find(channel);
-    bool shared = known && known->one_server;
-    struct target *t = p->targets;
-
-    while (t && !(strcmp(t->channel, channel) == 0 && strcmp(t->name, name) == 0))
-        t = t->next;
-    if (t || !(t = calloc(1, sizeof(*t))))
-        return t;
-    *t = (struct target){ .next = p->targets, .channel = strdup(channel), .name = strdup(name), .next_due = LB_NEVER };
-    t->server = shared ? server_of(p, known) : NULL;
-    if (!t->channel || !t->name || (shared && !t->server)) {
-        free(t->channel);
-        free(t->name);
-        free(t);
-        return NULL;
-    }
-    return p->targets = t;
 }
 
 static void later(sd_event_source *source)
@@ -117,10 +63,10 @@ static void go_on(struct lb_post *p)
 
 void lb_post_expect(struct lb_post *p, const char *channel, const char *target)
 {
-    struct target *t = target_of(p, channel, target);
+    struct lb_target *t = lb_targets_get(p->targets, channel, target);
 
     if (t)
-        t->hungry = true;
+        lb_target_expect(t);
     go_on(p);
 }
 
@@ -143,8 +89,7 @@ static void land(struct flight *f, int kind, int64_t due, const char *error)
     f->landed = true;
     f->error = lb_dup(error);
     f->mark = (struct lb_mark){ f->letter.row, kind, due, f->error };
-    f->target->flights--;
-    f->target->hungry = true;
+    lb_target_landed(f->target);
     sd_event_source_get_enabled(p->write, &enabled);
     if (enabled == SD_EVENT_OFF) {
         sd_event_source_set_time_relative(p->write, MARK_DELAY);
@@ -153,54 +98,9 @@ static void land(struct flight *f, int kind, int64_t due, const char *error)
     go_on(p);
 }
 
-static void server_works(struct server *s)
+static struct lb_failure failure(const struct flight *f, const char *problem, int64_t after)
 {
-    lb_circuit_worked(&s->circuit);
-    free(LB_TAKE(s->problem));
-}
-
-static void target_works(struct target *t)
-{
-    if (t->circuit.failures)
-        lb_log(LOG_NOTICE, "%s to %s works again.", t->channel, t->name);
-    lb_circuit_worked(&t->circuit);
-    free(LB_TAKE(t->problem));
-    t->told = false;
-    if (t->server)
-        server_works(t->server);
-}
-
-/* What nothing answers to takes its time to fail. */
-static void circuit_fails(struct lb_circuit *c, const struct flight *f, int64_t now, int64_t after)
-{
-    lb_circuit_failed(c, now, dice(), after);
-    if (f->began < c->since)
-        c->since = f->began;
-}
-
-static void server_fails(struct flight *f, const char *problem)
-{
-    struct server *s = f->target->server;
-
-    free(s->problem);
-    s->problem = strdup(problem);
-    circuit_fails(&s->circuit, f, lb_clock_now().boot, 0);
-}
-
-static void target_fails(struct flight *f, const char *problem, int64_t after)
-{
-    struct target *t = f->target;
-    int64_t now = lb_clock_now().boot;
-
-    if (t->circuit.failures == 0)
-        lb_log(LOG_WARNING, "%s to %s fails, and is tried again: %s", t->channel, t->name, problem);
-    free(t->problem);
-    t->problem = strdup(problem);
-    circuit_fails(&t->circuit, f, now, after);
-    if (!t->told && now - t->circuit.since >= LB_POST_PATIENCE) {
-        t->told = true;
-        f->post->calls.failing(f->post->userdata, t->channel, t->name, f->letter.request, problem);
-    }
+    return (struct lb_failure){ problem, f->began, lb_clock_now().boot, after, dice() };
 }
 
 /* What answered "later" meant this letter, perhaps alone; where nothing answered it is not the letter's fault. */
@@ -208,8 +108,12 @@ static void fail(struct flight *f, const char *problem, bool answered, int64_t a
 {
     int64_t wait = answered ? lb_retry_delay(f->letter.attempts + 1, dice(), after) : 0;
     int64_t now = lb_clock_now().wall;
+    struct lb_failure failed = failure(f, problem, after);
+    struct lb_post *p = f->post;
 
-    target_fails(f, problem, after);
+    if (lb_target_fails(f->target, &failed))
+        p->calls.failing(p->userdata, lb_target_channel(f->target), lb_target_name(f->target), f->letter.request,
+                         problem);
     if (f->letter.until <= now + wait)
         land(f, LB_MARK_DEAD, 0, problem);
     else
@@ -223,29 +127,33 @@ static bool is_address_fault(long status)
     return status >= 400 && status <= 499 && status != 421;
 }
 
+static void blame_server(const struct flight *f, const struct lb_transfer_result *r)
+{
+    struct lb_failure failed = failure(f, r->problem, 0);
+
+    if (is_address_fault(r->status))
+        lb_target_server_works(f->target);
+    else
+        lb_target_server_fails(f->target, &failed);
+}
+
 static void on_done(void *userdata, const struct lb_transfer_result *r)
 {
     struct flight *f = userdata;
-    struct server *server = f->target->server;
+    struct lb_target *t = f->target;
 
     f->transfer = NULL;
-    if (server && !r->sent && !r->final) {
-        if (is_address_fault(r->status))
-            server_works(server);
-        else
-            server_fails(f, r->problem);
-    }
-    if (r->sent) {
-        f->target->sent++;
-        f->target->sent_at = lb_clock_now().wall;
-    }
+    if (r->sent)
+        lb_target_sent(t, lb_clock_now().wall);
     if (r->sent || r->final)
-        target_works(f->target);
+        lb_target_works(t);
+    else
+        blame_server(f, r);
     if (r->sent) {
         land(f, LB_MARK_SENT, 0, NULL);
     } else if (r->final) {
-        lb_log(LOG_WARNING, "%s to %s: letter %s is not taken: %s", f->target->channel, f->target->name, f->letter.id,
-               r->problem);
+        lb_log(LOG_WARNING, "%s to %s: letter %s is not taken: %s", lb_target_channel(t), lb_target_name(t),
+               f->letter.id, r->problem);
         land(f, LB_MARK_DEAD, 0, r->problem);
     } else {
         fail(f, r->problem, r->status > 0, r->retry_after * LB_USEC_PER_SEC);
@@ -288,7 +196,7 @@ static int on_write(sd_event_source *source, uint64_t usec, void *userdata)
     for (struct flight **at = &p->flights, *f; (f = *at);) {
         if (f->landed) {
             *at = f->next;
-            f->target->hungry = true; /* what it held, as long as it was not written */
+            lb_target_expect(f->target); /* what it held, as long as it was not written */
             flight_free(f);
         } else {
             at = &f->next;
@@ -304,7 +212,7 @@ static int on_write(sd_event_source *source, uint64_t usec, void *userdata)
 
 struct pick {
     struct lb_post *post;
-    struct target *target;
+    struct lb_target *target;
     size_t room, n, scanned;
     int64_t rows[LB_RETRY_AT_ONCE];
     char *requests[LB_RETRY_AT_ONCE];
@@ -338,10 +246,10 @@ static int on_due(void *userdata, int64_t row, const char *request)
     return k->n == k->room || ++k->scanned >= SCAN_MAX;
 }
 
-static void begin(struct lb_post *p, struct target *t, int64_t row)
+static void begin(struct lb_post *p, struct lb_target *t, int64_t row)
 {
     struct flight *f = calloc(1, sizeof(*f));
-    const struct lb_channel *channel = lb_channel_find(t->channel);
+    const struct lb_channel *channel = lb_channel_find(lb_target_channel(t));
     struct curl_slist *headers = NULL, *recipients = NULL;
     LB_FREE char *error = NULL;
     CURL *easy = NULL;
@@ -356,7 +264,7 @@ static void begin(struct lb_post *p, struct target *t, int64_t row)
     f->began = lb_clock_now().boot;
     f->next = p->flights;
     p->flights = f;
-    t->flights++;
+    lb_target_took_off(t);
     r = channel ? channel->open(p->config, p->transfers, &f->letter, &easy, &headers, &recipients, &error) : -ENOENT;
     if (r == 0)
         r = lb_transfer_start(p->transfers, easy, headers, recipients, TRY_USEC, on_done, NULL, f, &f->transfer);
@@ -366,28 +274,20 @@ static void begin(struct lb_post *p, struct target *t, int64_t row)
         fail(f, error ? error : strerrordesc_np(-r), false, 0);
 }
 
-/* How many more may be begun to this one. What hangs holds up nobody who is not behind the same server. */
-static size_t room_of(const struct lb_post *p, const struct target *t, int64_t now)
+static void serve(struct lb_post *p, struct lb_target *t, const struct lb_time *now)
 {
-    size_t room = lb_circuit_room(&t->circuit, now, t->flights), all = room;
+    struct pick k = { p, t, lb_target_room(t, now->boot, lb_transfers_mails(p->transfers)) };
+    const char *channel = lb_target_channel(t), *name = lb_target_name(t);
 
-    if (t->server)
-        all = lb_circuit_room(&t->server->circuit, now, lb_transfers_mails(p->transfers));
-    return room < all ? room : all;
-}
-
-static void serve(struct lb_post *p, struct target *t, const struct lb_time *now)
-{
-    struct pick k = { p, t, room_of(p, t, now->boot) };
-
-    if (k.room == 0 || (!t->hungry && t->next_due > now->wall))
+    if (k.room == 0 || !lb_target_wants(t, now->wall))
         return;
-    lb_outbox_due(p->outbox, t->channel, t->name, now->wall, on_due, &k);
-    t->hungry = k.n == k.room; /* else there is none besides, until something happens */
-    if (!t->hungry)
-        t->next_due = lb_outbox_next_due(p->outbox, t->channel, t->name, now->wall);
-    if (k.n && t->server) /* the others behind it are first next time */
-        p->first = t->next;
+    lb_outbox_due(p->outbox, channel, name, now->wall, on_due, &k);
+    if (k.n == k.room)
+        lb_target_expect(t);
+    else /* there is none besides, until something happens */
+        lb_target_rest(t, lb_outbox_next_due(p->outbox, channel, name, now->wall));
+    if (k.n && lb_target_is_behind(t)) /* the others behind it are first next time */
+        p->first = lb_target_next(t);
     for (size_t i = 0; i < k.n; i++) {
         begin(p, t, k.rows[i]);
         free(k.requests[i]);
@@ -396,10 +296,11 @@ static void serve(struct lb_post *p, struct target *t, const struct lb_time *now
 
 static int on_target(void *userdata, const struct lb_outbox_target *row)
 {
-    struct target *t = row->waiting ? target_of(userdata, row->channel, row->target) : NULL;
+    struct lb_post *p = userdata;
+    struct lb_target *t = row->waiting ? lb_targets_get(p->targets, row->channel, row->target) : NULL;
 
     if (t)
-        t->hungry = true;
+        lb_target_expect(t);
     return row->waiting && !t ? -ENOMEM : 0;
 }
 
@@ -413,33 +314,17 @@ static void give_up(struct lb_post *p, const struct lb_time *now)
     n = lb_outbox_expire(p->outbox, now->wall);
     if (n > 0)
         p->calls.given_up(p->userdata);
-    for (struct target *t = p->targets; t; t = t->next) /* also where the wall clock was set */
-        t->hungry = true;
+    for (struct lb_target *t = lb_targets_first(p->targets); t; t = lb_target_next(t))
+        lb_target_expect(t); /* also where the wall clock was set */
 }
 
-/* 0: whenever there is something to send. */
-static int64_t next_try(const struct target *t)
-{
-    int64_t own = t->circuit.failures ? t->circuit.next : 0;
-    int64_t all = t->server && t->server->circuit.failures ? t->server->circuit.next : 0;
-
-    return own > all ? own : all;
-}
-
-/* When something may be possible that is not now; the wall clock may be set, so it is looked at again and again. What
- * is due and has not been begun waits for a flight to land, or for its target's next try. */
+/* When something may be possible that is not now; the wall clock may be set, so it is looked at again and again. */
 static void set_alarm(struct lb_post *p, const struct lb_time *now)
 {
     int64_t wait = LOOK_AGAIN;
 
-    for (const struct target *t = p->targets; t; t = t->next) {
-        bool wants = (t->hungry || t->next_due <= now->wall) && t->flights == 0;
-        int64_t due = t->next_due == LB_NEVER ? 0 : t->next_due - now->wall;
-        int64_t next = wants ? next_try(t) - now->boot : 0;
-
-        wait = due > 0 && due < wait ? due : wait;
-        wait = next > 0 && next < wait ? next : wait;
-    }
+    for (const struct lb_target *t = lb_targets_first(p->targets); t; t = lb_target_next(t))
+        wait = lb_target_wait(t, now, wait);
     sd_event_source_set_time_relative(p->wake, (uint64_t)wait);
     later(p->wake);
 }
@@ -448,14 +333,14 @@ static int on_turn(sd_event_source *source, void *userdata)
 {
     struct lb_post *p = userdata;
     struct lb_time now = lb_clock_now();
-    struct target *first = p->first ? p->first : p->targets;
+    struct lb_target *first = p->first ? p->first : lb_targets_first(p->targets);
 
     (void)source;
     if (!p->transfers)
         return 0;
-    for (struct target *t = first; t; t = t->next)
+    for (struct lb_target *t = first; t; t = lb_target_next(t))
         serve(p, t, &now);
-    for (struct target *t = p->targets; t != first; t = t->next)
+    for (struct lb_target *t = lb_targets_first(p->targets); t != first; t = lb_target_next(t))
         serve(p, t, &now);
     set_alarm(p, &now);
     return 0;
@@ -484,7 +369,8 @@ int lb_post_new(sd_event *event, struct lb_outbox *outbox, const struct lb_post_
     if (r < 0)
         return r;
     *p = (struct lb_post){ .event = sd_event_ref(event), .outbox = outbox, .calls = *calls, .userdata = userdata };
-    r = sd_event_add_defer(event, &p->turn, on_turn, p);
+    p->targets = lb_targets_new();
+    r = p->targets ? sd_event_add_defer(event, &p->turn, on_turn, p) : -ENOMEM;
     if (r >= 0)
         r = sd_event_source_set_enabled(p->turn, SD_EVENT_OFF);
     if (r >= 0)
@@ -516,20 +402,14 @@ static void break_off(struct lb_post *p)
             continue;
         }
         *at = f->next;
-        f->target->flights--;
-        f->target->hungry = true;
+        lb_target_landed(f->target);
         flight_free(f);
     }
 }
 
 void lb_post_hurry(struct lb_post *p)
 {
-    for (struct server *s = p->servers; s; s = s->next)
-        s->circuit.next = 0;
-    for (struct target *t = p->targets; t; t = t->next) {
-        t->circuit.next = 0;
-        t->hungry = true;
-    }
+    lb_targets_hurry(p->targets);
     go_on(p);
 }
 
@@ -541,7 +421,7 @@ void lb_post_configure(struct lb_post *p, const struct lb_courier_config *config
     p->config = config;
     p->transfers = transfers;
     for (size_t i = 0; config && i < config->webhooks.n; i++)
-        target_of(p, "webhook", w[i].name);
+        lb_targets_get(p->targets, "webhook", w[i].name);
     if (transfers)
         lb_transfers_watch(transfers, on_mail_over, p);
     lb_post_hurry(p); /* perhaps that was what it wanted */
@@ -558,18 +438,7 @@ struct lb_post *lb_post_free(struct lb_post *p)
         next = f->next;
         flight_free(f);
     }
-    for (struct target *t = p->targets, *next; t; t = next) {
-        next = t->next;
-        free(t->channel);
-        free(t->name);
-        free(t->problem);
-        free(t);
-    }
-    for (struct server *s = p->servers, *next; s; s = next) {
-        next = s->next;
-        free(s->problem);
-        free(s);
-    }
+    lb_targets_free(p->targets);
     sd_event_source_disable_unref(p->turn);
     sd_event_source_disable_unref(p->write);
     sd_event_source_disable_unref(p->wake);
@@ -579,48 +448,6 @@ struct lb_post *lb_post_free(struct lb_post *p)
 }
 
 /* --- how it is ---------------------------------------------------------------------------------------------------- */
-
-static void set_time(json_t *j, const char *key, int64_t wall)
-{
-    time_t seconds = (time_t)(wall / LB_USEC_PER_SEC);
-    char text[40];
-    struct tm tm;
-
-    if (wall > 0 && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm)))
-        json_object_set_new(j, key, json_string(text));
-}
-
-/* Its own, else that of the server; NULL: nothing is known against either. */
-static const struct lb_circuit *failure_of(const struct target *t)
-{
-    if (t->circuit.failures)
-        return &t->circuit;
-    return t->server && t->server->circuit.failures ? &t->server->circuit : NULL;
-}
-
-static const char *state_of(const struct lb_post *p, const struct target *t)
-{
-    bool known =
-        p->config && (strcmp(t->channel, "webhook") == 0 ? lb_courier_config_webhook(p->config, t->name) != NULL
-                                                         : lb_courier_config_has(p->config, t->channel));
-
-    return !known ? "disabled" : failure_of(t) ? "failing" : t->sent ? "connected" : "idle";
-}
-
-static json_t *pack(const struct lb_post *p, const struct target *t, const struct lb_time *now)
-{
-    const struct lb_circuit *failure = failure_of(t);
-    const char *problem = t->problem || !t->server ? t->problem : t->server->problem;
-    json_t *j = json_pack("{ss ss ss sI sI}", "channel", t->channel, "target", t->name, "state", state_of(p, t), "sent",
-                          (json_int_t)t->sent, "waiting", (json_int_t)0);
-
-    set_time(j, "sent_at", t->sent_at);
-    if (failure)
-        set_time(j, "since", now->wall - (now->boot - failure->since));
-    if (problem)
-        json_object_set_new(j, "problem", json_string(problem));
-    return j;
-}
 
 static int count(void *userdata, const struct lb_outbox_target *row)
 {
@@ -644,10 +471,8 @@ static int count(void *userdata, const struct lb_outbox_target *row)
 json_t *lb_post_status(struct lb_post *p)
 {
     struct lb_time now = lb_clock_now();
-    json_t *array = json_array();
+    json_t *array = lb_targets_show(p->targets, p->config, &now);
 
-    for (const struct target *t = p->targets; t; t = t->next)
-        json_array_append_new(array, pack(p, t, &now));
     if (lb_outbox_targets(p->outbox, count, array) < 0 || !array) {
         json_decref(array);
         return NULL;

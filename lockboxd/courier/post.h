@@ -8,14 +8,11 @@
 #include "lockboxd/courier/channel.h"
 #include "lockboxd/courier/outbox.h"
 
-/* A target that could not be reached for so long is told of in the trail. */
-#define LB_POST_PATIENCE (30 * LB_USEC_PER_SEC)
-
 struct lb_post;
 
 struct lb_post_calls {
-    /* A target has not been reachable for LB_POST_PATIENCE; the request of the letter at hand may be NULL. Once, until
-     * it works again. All borrowed. */
+    /* A target has not been reachable for LB_TARGET_PATIENCE; the request of the letter at hand may be NULL. Once,
+     * until it works again. All borrowed. */
     void (*failing)(void *userdata, const char *channel, const char *target, const char *request, const char *problem);
     void (*given_up)(void *userdata); /* there are letters that the trail does not know of yet */
 };
