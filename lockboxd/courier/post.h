@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The sending: takes letters out of the outbox when they are due and their target can take them, gives each to its
- * channel, and marks what came of it. What happened is written down within milliseconds and many at a time.
+ * Whose turn it is: takes letters out of the outbox when they are due and their target (target.h) can take them, and
+ * sends them on their way (flight.h).
  */
 #pragma once
 
