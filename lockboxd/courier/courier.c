@@ -118,7 +118,7 @@ static int put_in_force(struct lb_courier *c, struct lb_courier_config *config, 
     lb_approvers_free(c->approvers);
     c->config = *config;
     c->approvers = approvers;
-    r = lb_transfers_new(c->event, c->config.proxy, &c->transfers);
+    r = lb_transfers_new(c->event, &c->transfers);
     if (r == 0)
         r = start_parts(c);
     if (r < 0)

@@ -221,7 +221,7 @@ void lb_flights_begin(struct lb_flights *all, struct lb_target *t, int64_t row, 
     f->next = all->first;
     all->first = f;
     lb_target_took_off(t);
-    r = channel ? channel->open(config, transfers, &f->letter, &easy, &headers, &recipients, &error) : -ENOENT;
+    r = channel ? channel->open(config, &f->letter, &easy, &headers, &recipients, &error) : -ENOENT;
     if (r == 0)
         r = lb_transfer_start(transfers, easy, headers, recipients, TRY_USEC, on_done, NULL, f, &f->transfer);
     if (r == -ENOENT || r == -EINVAL)

@@ -15,7 +15,6 @@
 
 struct lb_transfers {
     sd_event *event;
-    const char *proxy;
     CURLM *multi;
     sd_event_source *timer;
     struct lb_transfer *first;
@@ -226,13 +225,13 @@ static int set_timer(CURLM *multi, long ms, void *userdata)
     return sd_event_source_set_enabled(all->timer, SD_EVENT_ONESHOT) < 0 ? -1 : 0;
 }
 
-int lb_transfers_new(sd_event *event, const char *proxy, struct lb_transfers **ret)
+int lb_transfers_new(sd_event *event, struct lb_transfers **ret)
 {
     struct lb_transfers *all = calloc(1, sizeof(*all));
     int r = all && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -ENOMEM;
 
     if (r == 0) {
-        *all = (struct lb_transfers){ .event = sd_event_ref(event), .proxy = proxy, .multi = curl_multi_init() };
+        *all = (struct lb_transfers){ .event = sd_event_ref(event), .multi = curl_multi_init() };
         r = all->multi ? 0 : -ENOMEM;
     }
     if (r >= 0)
@@ -342,8 +341,8 @@ static int set_key(CURL *e, const struct lb_tls *tls, char **ret_error)
     return r;
 }
 
-int lb_transfer_handle(const struct lb_transfers *all, const char *url, const char *protocols, const struct lb_tls *tls,
-                       CURL **ret, char **ret_error)
+int lb_transfer_handle(const char *proxy, const char *url, const char *protocols, const struct lb_tls *tls, CURL **ret,
+                       char **ret_error)
 {
     CURL *e = curl_easy_init();
     CURLcode r = CURLE_OK;
@@ -357,7 +356,7 @@ int lb_transfer_handle(const struct lb_transfers *all, const char *url, const ch
     SET(CURLOPT_PROTOCOLS_STR, protocols);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* of 2 it tells every header that it sends, secrets too */
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROXY, all->proxy && strcmp(protocols, "https") == 0 ? all->proxy : "");
+    SET(CURLOPT_PROXY, proxy && strcmp(protocols, "https") == 0 ? proxy : "");
     SET(CURLOPT_NOPROXY, "");
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);

@@ -25,16 +25,15 @@ struct lb_tls {
 struct lb_transfers;
 struct lb_transfer;
 
-/* `proxy`: URL, borrowed until the free; NULL: none. */
-int lb_transfers_new(sd_event *event, const char *proxy, struct lb_transfers **ret);
+int lb_transfers_new(sd_event *event, struct lb_transfers **ret);
 /* Ends what still runs, without a word. NULL is fine; returns NULL. */
 struct lb_transfers *lb_transfers_free(struct lb_transfers *t);
 
-/* A handle with the settings above, for one URL. `protocols` as CURLOPT_PROTOCOLS_STR has it, such as "https" or
- * "smtp,smtps". What the caller sets besides must not undo them. -ENOMEM, also where curl cannot do it; -EACCES: our
- * key cannot be read, *ret_error (owned) says why. */
-int lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls,
-                       CURL **ret, char **ret_error);
+/* A handle with the settings above, for one URL. `proxy`: a URL; NULL: none. `protocols` as CURLOPT_PROTOCOLS_STR has
+ * it, such as "https" or "smtp,smtps". What the caller sets besides must not undo them. -ENOMEM, also where curl cannot
+ * do it; -EACCES: our key cannot be read, *ret_error (owned) says why. */
+int lb_transfer_handle(const char *proxy, const char *url, const char *protocols, const struct lb_tls *tls, CURL **ret,
+                       char **ret_error);
 
 /* Mails that have a connection, also where there is nothing more to say on it but goodbye; `over` comes from the loop
  * when there is one less. */
