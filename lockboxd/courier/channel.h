@@ -7,7 +7,6 @@
 
 #include "lockboxd/courier/config.h"
 #include "lockboxd/courier/letter.h"
-#include "lockboxd/courier/transfer.h"
 
 struct lb_channel {
     const char *name;

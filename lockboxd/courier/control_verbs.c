@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lockboxd/clock.h"
+#include "lockboxd/courier/channel.h"
 #include "lockboxd/courier/control.h"
 #include "lockboxd/courier/reading.h"
 #include "policy/base.h"

@@ -8,6 +8,7 @@
 
 #include "lockboxd/courier/outbox.h"
 #include "lockboxd/courier/target.h"
+#include "lockboxd/courier/transfer.h"
 
 struct lb_flights;
 

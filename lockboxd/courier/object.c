@@ -127,7 +127,7 @@ int lb_object_open(const struct lb_courier_config *config, const char *url, cons
     const struct lb_export_config *export = &config->export;
     struct curl_slist *headers = NULL;
     CURL *easy = NULL;
-    int r = lb_transfer_handle(config->proxy, url, "https", &export->tls, &easy, ret_error);
+    int r = lb_handle_new(config->proxy, url, "https", &export->tls, &easy, ret_error);
 
     if (r == 0)
         r = read_from(easy, bytes);

@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #include "lockboxd/courier/config.h"
-#include "lockboxd/courier/transfer.h"
 
 /* What lies where: "events/HOST/…" for a batch, "packs/HOST/…" for a pack, "test/HOST/…" for a test, under the
  * place that is configured. Each part is escaped. Owned; NULL: out of memory. */

@@ -5,8 +5,9 @@
  */
 #pragma once
 
-#include "lockboxd/courier/channel.h"
+#include "lockboxd/courier/config.h"
 #include "lockboxd/courier/outbox.h"
+#include "lockboxd/courier/transfer.h"
 
 struct lb_post;
 

@@ -77,7 +77,7 @@ int lb_service_open(const struct lb_courier_config *config, const struct lb_serv
     LB_FREE char *url = lb_question_url(config->remote.url, m->request, m->what);
     struct curl_slist *headers = NULL;
     CURL *easy = NULL;
-    int r = url ? lb_transfer_handle(config->proxy, url, "https", &config->remote.tls, &easy, ret_error) : -ENOMEM;
+    int r = url ? lb_handle_new(config->proxy, url, "https", &config->remote.tls, &easy, ret_error) : -ENOMEM;
 
     if (r == 0)
         r = add_headers(&config->remote, m, &headers, ret_error);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "lockboxd/courier/config.h"
-#include "lockboxd/courier/transfer.h"
 
 struct lb_service_message {
     const char *request; /* ID as printed, "": all of them */

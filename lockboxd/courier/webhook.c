@@ -234,7 +234,7 @@ static int open_webhook(const struct lb_courier_config *config, const struct lb_
 
     (void)ret_recipients;
     if (r == 0)
-        r = lb_transfer_handle(config->proxy, w->url, "https", &w->tls, &e, ret_error);
+        r = lb_handle_new(config->proxy, w->url, "https", &w->tls, &e, ret_error);
     if (r == 0 && (curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(l->body)) != CURLE_OK ||
                    curl_easy_setopt(e, CURLOPT_POSTFIELDS, l->body) != CURLE_OK))
         r = -ENOMEM;

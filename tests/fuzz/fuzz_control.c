@@ -42,7 +42,7 @@ int __wrap_lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_sli
     (void)done;
     (void)userdata;
     (void)ret;
-    lb_transfer_handle_free(easy);
+    lb_handle_free(easy);
     curl_slist_free_all(headers);
     curl_slist_free_all(recipients);
     return -EIO;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "lockboxd/courier/channel.h"
+#include "lockboxd/courier/transfer.h"
 #include "policy/base.h"
 
 struct opened {
@@ -32,7 +33,7 @@ static int open_letter(const struct lb_courier_config *config, const char *targe
 
 static void clear(struct opened *o)
 {
-    lb_transfer_handle_free(o->easy);
+    lb_handle_free(o->easy);
     curl_slist_free_all(o->headers);
     curl_slist_free_all(o->recipients);
     free(o->error);
