@@ -62,6 +62,10 @@ courier='(policy|lockboxd/proto|lockboxd/courier)/.*|lockboxd/(caller|chain|chil
 only courier "$courier" lockboxd/courier/*.[ch]
 only 'what the courier plans' '(policy|lockboxd/courier)/.*' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]
 never 'what the courier plans' 'systemd/|sqlite3|time\.h|sys/random' lockboxd/courier/plan.[ch] lockboxd/courier/retry.[ch]
+only 'how it stands with a target' '(policy|lockboxd/courier)/.*|lockboxd/(clock|log)\.h' lockboxd/courier/target.[ch]
+never 'how it stands with a target' 'systemd/|sqlite3|curl/|sys/random' lockboxd/courier/target.[ch]
+only 'what sets a handle up' 'policy/.*|lockboxd/courier/(handle|config)\.h' lockboxd/courier/handle.[ch]
+never 'what sets a handle up' 'systemd/|sqlite3' lockboxd/courier/handle.[ch]
 
 # What asks the system or acts on it knows nothing of its peers; the journal reads the log with a handle of its own.
 for room in store journal systemd footprint freezer reaper sessions terminals people keygen signer signers scripts output report qr \

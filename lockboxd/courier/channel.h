@@ -7,7 +7,6 @@
 
 #include "lockboxd/courier/config.h"
 #include "lockboxd/courier/letter.h"
-#include "lockboxd/courier/transfer.h"
 
 struct lb_channel {
     const char *name;
@@ -24,9 +23,8 @@ struct lb_channel {
      * -ENOENT: the target is no longer configured, *ret_error says so; -EINVAL: it cannot be sent as it is (final);
      * -EACCES: a secret cannot be read (another day perhaps); -ENOMEM. *ret_error is owned.
      */
-    int (*open)(const struct lb_courier_config *config, const struct lb_transfers *transfers,
-                const struct lb_letter *letter, CURL **ret, struct curl_slist **ret_headers,
-                struct curl_slist **ret_recipients, char **ret_error);
+    int (*open)(const struct lb_courier_config *config, const struct lb_letter *letter, CURL **ret,
+                struct curl_slist **ret_headers, struct curl_slist **ret_recipients, char **ret_error);
 };
 
 /* Ended by NULL. */

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "lockboxd/courier/transfer.h"
+#include "lockboxd/courier/handle.h"
 #include "policy/fields.h"
 
 struct lb_mail_templates;

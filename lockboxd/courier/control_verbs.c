@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lockboxd/clock.h"
+#include "lockboxd/courier/channel.h"
 #include "lockboxd/courier/control.h"
 #include "lockboxd/courier/reading.h"
 #include "policy/base.h"
@@ -209,7 +210,7 @@ static void verb_test(struct lb_conversation *c, const struct lb_control_paramet
     }
     r = make_test(c, channel, target);
     if (r == 0)
-        r = channel->open(&co->config, co->transfers, &c->letter, &easy, &headers, &recipients, &error);
+        r = channel->open(&co->config, &c->letter, &easy, &headers, &recipients, &error);
     if (r == 0)
         r = lb_transfer_start(co->transfers, easy, headers, recipients, LB_CONTROL_TEST_USEC, on_tested, on_step, c,
                               &c->transfer);

@@ -9,12 +9,13 @@
 #include "lockboxd/clock.h"
 #include "lockboxd/courier/control.h"
 #include "lockboxd/courier/reading.h"
+#include "lockboxd/courier/target.h"
 #include "lockboxd/log.h"
 #include "lockboxd/read_text.h"
 #include "policy/base.h"
 
-#define LOOK_EVERY (LB_POST_PATIENCE / 2)
-#define LOOKS 3 /* that find the same: it lasts for LB_POST_PATIENCE */
+#define LOOK_EVERY (LB_TARGET_PATIENCE / 2)
+#define LOOKS 3 /* that find the same: it lasts for LB_TARGET_PATIENCE */
 
 /* --- settings ----------------------------------------------------------------------------------------------------- */
 
@@ -117,7 +118,7 @@ static int put_in_force(struct lb_courier *c, struct lb_courier_config *config, 
     lb_approvers_free(c->approvers);
     c->config = *config;
     c->approvers = approvers;
-    r = lb_transfers_new(c->event, c->config.proxy, &c->transfers);
+    r = lb_transfers_new(c->event, &c->transfers);
     if (r == 0)
         r = start_parts(c);
     if (r < 0)

@@ -235,7 +235,7 @@ static void talk(struct lb_dialogue *d, const char *request, const char *what, c
     struct curl_slist *headers = NULL;
     LB_FREE char *error = NULL;
     CURL *easy = NULL;
-    int r = lb_service_open(d->means->config, d->means->transfers, &message, &easy, &headers, &error);
+    int r = lb_service_open(d->means->config, &message, &easy, &headers, &error);
 
     if (r == 0)
         r = lb_transfer_start(d->means->transfers, easy, headers, NULL, timeout, done, NULL, d, &d->transfer);

@@ -97,8 +97,8 @@ static int begin_to_send(struct lb_export *x, char **ret_error)
     x->file = bytes.file;
     if (!url || !x->file)
         return url ? -errno : -ENOMEM;
-    r = lb_object_open(x->means.config, x->means.transfers, url, batch ? "application/x-ndjson" : "application/x-tar",
-                       &bytes, &easy, &headers, ret_error);
+    r = lb_object_open(x->means.config, url, batch ? "application/x-ndjson" : "application/x-tar", &bytes,
+                       &easy, &headers, ret_error);
     if (r < 0)
         return r;
     return lb_transfer_start(x->means.transfers, easy, headers, NULL, 60 * SECOND + bytes.size / SLOWEST * SECOND,

@@ -24,9 +24,8 @@ static int compose(const struct lb_courier_config *config, const char *target, c
     return 0;
 }
 
-static int open_letter(const struct lb_courier_config *config, const struct lb_transfers *transfers,
-                       const struct lb_letter *l, CURL **ret, struct curl_slist **ret_headers,
-                       struct curl_slist **ret_recipients, char **ret_error)
+static int open_letter(const struct lb_courier_config *config, const struct lb_letter *l, CURL **ret,
+                       struct curl_slist **ret_headers, struct curl_slist **ret_recipients, char **ret_error)
 {
     const struct lb_object_bytes bytes = { .text = l->body, .size = (int64_t)strlen(l->body) };
     LB_FREE char *url = config->export.url ? lb_object_url(&config->export, "test", config->host, "test.txt") : NULL;
@@ -35,7 +34,7 @@ static int open_letter(const struct lb_courier_config *config, const struct lb_t
     if (config->export.url && !url)
         return -ENOMEM;
     if (url)
-        return lb_object_open(config, transfers, url, "text/plain; charset=utf-8", &bytes, ret, ret_headers, ret_error);
+        return lb_object_open(config, url, "text/plain; charset=utf-8", &bytes, ret, ret_headers, ret_error);
     *ret_error = strdup("it is not configured any more");
     return *ret_error ? -ENOENT : -ENOMEM;
 }

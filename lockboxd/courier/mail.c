@@ -62,7 +62,7 @@ static int set_up(CURL *easy, const struct lb_mail_config *mail, const struct lb
     }
     if (curl_easy_setopt(easy, CURLOPT_MAIL_FROM, from) != CURLE_OK)
         return -ENOMEM;
-    r = lb_transfer_upload(easy, letter->body);
+    r = lb_handle_upload(easy, letter->body);
     return r < 0 ? r : set_login(easy, mail, ret_error);
 }
 
@@ -79,9 +79,8 @@ static int mail_compose(const struct lb_courier_config *config, const char *targ
     return lb_mailbox_is_address(target) ? lb_compose(&config->mail, matter, target, ret) : -EINVAL;
 }
 
-static int mail_open(const struct lb_courier_config *config, const struct lb_transfers *transfers,
-                     const struct lb_letter *letter, CURL **ret, struct curl_slist **ret_headers,
-                     struct curl_slist **ret_recipients, char **ret_error)
+static int mail_open(const struct lb_courier_config *config, const struct lb_letter *letter, CURL **ret,
+                     struct curl_slist **ret_headers, struct curl_slist **ret_recipients, char **ret_error)
 {
     const struct lb_mail_config *mail = &config->mail;
     struct curl_slist *recipients = NULL;
@@ -93,13 +92,13 @@ static int mail_open(const struct lb_courier_config *config, const struct lb_tra
         return refuse(-ENOENT, "no mail server is configured any more", ret_error);
     if (!lb_mailbox_is_address(letter->target))
         return refuse(-EINVAL, "the recipient is no mail address", ret_error);
-    r = lb_transfer_handle(transfers, mail->server, PROTOCOLS, &mail->tls, &easy, ret_error);
+    r = lb_handle_new(config->proxy, mail->server, PROTOCOLS, &mail->tls, &easy, ret_error);
     if (r == 0)
         r = set_up(easy, mail, letter, ret_error);
     if (r == 0)
         r = append(&recipients, letter->target);
     if (r < 0) {
-        lb_transfer_handle_free(easy);
+        lb_handle_free(easy);
         return r;
     }
     *ret = easy;

@@ -121,14 +121,13 @@ static int read_from(CURL *easy, const struct lb_object_bytes *b)
     return r == CURLE_OK ? 0 : -ENOMEM;
 }
 
-int lb_object_open(const struct lb_courier_config *config, const struct lb_transfers *transfers, const char *url,
-                   const char *type, const struct lb_object_bytes *bytes, CURL **ret, struct curl_slist **ret_headers,
-                   char **ret_error)
+int lb_object_open(const struct lb_courier_config *config, const char *url, const char *type,
+                   const struct lb_object_bytes *bytes, CURL **ret, struct curl_slist **ret_headers, char **ret_error)
 {
     const struct lb_export_config *export = &config->export;
     struct curl_slist *headers = NULL;
     CURL *easy = NULL;
-    int r = lb_transfer_handle(transfers, url, "https", &export->tls, &easy, ret_error);
+    int r = lb_handle_new(config->proxy, url, "https", &export->tls, &easy, ret_error);
 
     if (r == 0)
         r = read_from(easy, bytes);

@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #include "lockboxd/courier/config.h"
-#include "lockboxd/courier/transfer.h"
 
 /* What lies where: "events/HOST/…" for a batch, "packs/HOST/…" for a pack, "test/HOST/…" for a test, under the
  * place that is configured. Each part is escaped. Owned; NULL: out of memory. */
@@ -25,9 +24,8 @@ struct lb_object_bytes {
  * A handle that sends them; they are the caller's and stay until the end. 0; -EACCES: a secret cannot be read,
  * *ret_error (owned) says so; -EIO: the file cannot be read; -ENOMEM.
  */
-int lb_object_open(const struct lb_courier_config *config, const struct lb_transfers *transfers, const char *url,
-                   const char *type, const struct lb_object_bytes *bytes, CURL **ret, struct curl_slist **ret_headers,
-                   char **ret_error);
+int lb_object_open(const struct lb_courier_config *config, const char *url, const char *type,
+                   const struct lb_object_bytes *bytes, CURL **ret, struct curl_slist **ret_headers, char **ret_error);
 
 /* Why the store refused, from its answer, where it says so in a word: "SignatureDoesNotMatch" of
  * <Code>SignatureDoesNotMatch</Code>. Owned; NULL: it does not, or out of memory. */

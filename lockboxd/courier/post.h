@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The sending: takes letters out of the outbox when they are due and their target can take them, gives each to its
- * channel, and marks what came of it. What happened is written down within milliseconds and many at a time.
+ * Whose turn it is: takes letters out of the outbox when they are due and their target (target.h) can take them, and
+ * sends them on their way (flight.h).
  */
 #pragma once
 
-#include "lockboxd/courier/channel.h"
+#include "lockboxd/courier/config.h"
 #include "lockboxd/courier/outbox.h"
-
-/* A target that could not be reached for so long is told of in the trail. */
-#define LB_POST_PATIENCE (30 * LB_USEC_PER_SEC)
+#include "lockboxd/courier/transfer.h"
 
 struct lb_post;
 
 struct lb_post_calls {
-    /* A target has not been reachable for LB_POST_PATIENCE; the request of the letter at hand may be NULL. Once, until
-     * it works again. All borrowed. */
+    /* A target has not been reachable for LB_TARGET_PATIENCE; the request of the letter at hand may be NULL. Once,
+     * until it works again. All borrowed. */
     void (*failing)(void *userdata, const char *channel, const char *target, const char *request, const char *problem);
     void (*given_up)(void *userdata); /* there are letters that the trail does not know of yet */
 };

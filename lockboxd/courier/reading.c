@@ -8,6 +8,7 @@
 
 #include "lockboxd/chain.h"
 #include "lockboxd/clock.h"
+#include "lockboxd/courier/channel.h"
 #include "lockboxd/courier/plan.h"
 #include "lockboxd/log.h"
 #include "policy/base.h"

@@ -9,6 +9,7 @@
 #include "lockboxd/courier/channel.h"
 #include "lockboxd/courier/part.h"
 #include "lockboxd/courier/query.h"
+#include "lockboxd/courier/transfer.h"
 
 struct lb_remote;
 

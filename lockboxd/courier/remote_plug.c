@@ -23,15 +23,14 @@ static int compose(const struct lb_courier_config *config, const char *target, c
     return *ret ? 0 : -ENOMEM;
 }
 
-static int open_letter(const struct lb_courier_config *config, const struct lb_transfers *transfers,
-                       const struct lb_letter *l, CURL **ret, struct curl_slist **ret_headers,
-                       struct curl_slist **ret_recipients, char **ret_error)
+static int open_letter(const struct lb_courier_config *config, const struct lb_letter *l, CURL **ret,
+                       struct curl_slist **ret_headers, struct curl_slist **ret_recipients, char **ret_error)
 {
     const struct lb_service_message m = { l->request ? l->request : "", l->request ? "/closed" : "", l->id, l->body };
 
     (void)ret_recipients;
     if (config->remote.url)
-        return lb_service_open(config, transfers, &m, ret, ret_headers, ret_error);
+        return lb_service_open(config, &m, ret, ret_headers, ret_error);
     *ret_error = strdup("it is not configured any more");
     return *ret_error ? -ENOENT : -ENOMEM;
 }

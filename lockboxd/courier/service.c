@@ -71,13 +71,13 @@ static int add_headers(const struct lb_remote_config *remote, const struct lb_se
     return r < 0 ? r : sign(remote, m, headers, ret_error);
 }
 
-int lb_service_open(const struct lb_courier_config *config, const struct lb_transfers *transfers,
-                    const struct lb_service_message *m, CURL **ret, struct curl_slist **ret_headers, char **ret_error)
+int lb_service_open(const struct lb_courier_config *config, const struct lb_service_message *m, CURL **ret,
+                    struct curl_slist **ret_headers, char **ret_error)
 {
     LB_FREE char *url = lb_question_url(config->remote.url, m->request, m->what);
     struct curl_slist *headers = NULL;
     CURL *easy = NULL;
-    int r = url ? lb_transfer_handle(transfers, url, "https", &config->remote.tls, &easy, ret_error) : -ENOMEM;
+    int r = url ? lb_handle_new(config->proxy, url, "https", &config->remote.tls, &easy, ret_error) : -ENOMEM;
 
     if (r == 0)
         r = add_headers(&config->remote, m, &headers, ret_error);

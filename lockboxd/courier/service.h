@@ -3,7 +3,6 @@
 #pragma once
 
 #include "lockboxd/courier/config.h"
-#include "lockboxd/courier/transfer.h"
 
 struct lb_service_message {
     const char *request; /* ID as printed, "": all of them */
@@ -13,9 +12,8 @@ struct lb_service_message {
 };
 
 /* A handle as of lb_channel's open(), with the same errors. */
-int lb_service_open(const struct lb_courier_config *config, const struct lb_transfers *transfers,
-                    const struct lb_service_message *message, CURL **ret, struct curl_slist **ret_headers,
-                    char **ret_error);
+int lb_service_open(const struct lb_courier_config *config, const struct lb_service_message *message, CURL **ret,
+                    struct curl_slist **ret_headers, char **ret_error);
 
 /* Adds "Authorization: Bearer …" with the secret of this name. -EACCES: it cannot be read, *ret_error (owned) says why;
  * -ENOMEM. */

@@ -5,17 +5,14 @@
 #include <stdio.h>
 
 #include "lockboxd/courier/aside.h"
-#include "lockboxd/courier/config.h"
+#include "lockboxd/courier/handle.h"
 #include "policy/base.h"
 #include "policy/text.h"
 
-#define CONNECT_S 15L
-#define STILL_ALIVE_S 60L /* an idle connection is not used again after that */
 #define ACCURACY_USEC 1000 /* of curl's timers; the loop would take a quarter of a second, several times over */
 
 struct lb_transfers {
     sd_event *event;
-    const char *proxy;
     CURLM *multi;
     sd_event_source *timer;
     struct lb_transfer *first;
@@ -29,7 +26,7 @@ struct lb_transfer {
     CURL *easy;             /* NULL where it is in a thread … */
     struct lb_aside *aside; /* … which is this one */
     struct curl_slist *headers, *recipients;
-    struct upload *upload; /* NULL: it sends nothing, or what the handle knows of itself */
+    struct lb_upload *upload; /* NULL: it sends nothing, or what the handle knows of itself */
     bool wanted;           /* the answer's body is what it is for */
     char *body;
     size_t size, skipped;
@@ -38,12 +35,6 @@ struct lb_transfer {
     lb_transfer_done *done; /* NULL: nobody wants to know any more */
     lb_transfer_step *step;
     void *userdata;
-};
-
-/* What is sent, and how far it is. A handle's private pointer is this one until it is started, the transfer then. */
-struct upload {
-    size_t size, at;
-    char bytes[];
 };
 
 static void destroy(struct lb_transfer *t)
@@ -60,7 +51,7 @@ static void destroy(struct lb_transfer *t)
     }
     curl_slist_free_all(t->headers);
     curl_slist_free_all(t->recipients);
-    free(t->upload);
+    lb_upload_free(t->upload);
     free(t->body);
     free(t);
 }
@@ -103,7 +94,7 @@ static bool is_final(bool mail, long status)
 static bool was_told(const struct lb_transfer *t, CURLcode code)
 {
     return code != CURLE_LOGIN_DENIED && code != CURLE_USE_SSL_FAILED && code != CURLE_REMOTE_ACCESS_DENIED &&
-           (code != CURLE_WEIRD_SERVER_REPLY || (t->upload && t->upload->at));
+           (code != CURLE_WEIRD_SERVER_REPLY || (t->upload && lb_upload_has_begun(t->upload)));
 }
 
 static bool is_yes(long status)
@@ -226,13 +217,13 @@ static int set_timer(CURLM *multi, long ms, void *userdata)
     return sd_event_source_set_enabled(all->timer, SD_EVENT_ONESHOT) < 0 ? -1 : 0;
 }
 
-int lb_transfers_new(sd_event *event, const char *proxy, struct lb_transfers **ret)
+int lb_transfers_new(sd_event *event, struct lb_transfers **ret)
 {
     struct lb_transfers *all = calloc(1, sizeof(*all));
     int r = all && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -ENOMEM;
 
     if (r == 0) {
-        *all = (struct lb_transfers){ .event = sd_event_ref(event), .proxy = proxy, .multi = curl_multi_init() };
+        *all = (struct lb_transfers){ .event = sd_event_ref(event), .multi = curl_multi_init() };
         r = all->multi ? 0 : -ENOMEM;
     }
     if (r >= 0)
@@ -306,143 +297,6 @@ static size_t take_header(char *bytes, size_t size, size_t n, void *userdata)
     (void)size; /* always 1 */
     t->headers_size += n;
     return t->headers_size > LB_TRANSFER_ANSWER_MAX ? CURL_WRITEFUNC_ERROR : n;
-}
-
-static CURLcode set_tls(CURL *e, const struct lb_tls *tls)
-{
-    const struct { CURLoption option; const char *value; } rows[] = {
-        { CURLOPT_CAINFO, tls->ca }, { CURLOPT_PINNEDPUBLICKEY, tls->pin }, { CURLOPT_SSLCERT, tls->certificate },
-    };
-    CURLcode r = CURLE_OK;
-
-    for (size_t i = 0; r == CURLE_OK && i < LB_ELEMENTS(rows); i++)
-        if (rows[i].value)
-            r = curl_easy_setopt(e, rows[i].option, rows[i].value);
-    if (r == CURLE_OK && tls->ca) /* instead of the system's, not besides */
-        r = curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-    return r;
-}
-
-/* Read by us, as every secret is: curl would take a file that others can read. */
-static int set_key(CURL *e, const struct lb_tls *tls, char **ret_error)
-{
-    struct curl_blob blob = { .flags = CURL_BLOB_COPY };
-    char *key = NULL;
-    int r = tls->key ? lb_secret_read(tls->key, &key, ret_error) : 0;
-
-    if (r < 0)
-        return r == -ENOMEM ? r : -EACCES;
-    if (!key)
-        return 0;
-    blob.data = key;
-    blob.len = strlen(key);
-    r = curl_easy_setopt(e, CURLOPT_SSLKEY_BLOB, &blob) == CURLE_OK ? 0 : -ENOMEM;
-    explicit_bzero(key, blob.len);
-    free(key);
-    return r;
-}
-
-int lb_transfer_handle(const struct lb_transfers *all, const char *url, const char *protocols, const struct lb_tls *tls,
-                       CURL **ret, char **ret_error)
-{
-    CURL *e = curl_easy_init();
-    CURLcode r = CURLE_OK;
-    int error;
-
-    if (!e)
-        return -ENOMEM;
-    /* a setting that curl does not take must not be one that we then go without */
-#define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(e, option, value) : r)
-    SET(CURLOPT_URL, url);
-    SET(CURLOPT_PROTOCOLS_STR, protocols);
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* of 2 it tells every header that it sends, secrets too */
-    SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROXY, all->proxy && strcmp(protocols, "https") == 0 ? all->proxy : "");
-    SET(CURLOPT_NOPROXY, "");
-    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    SET(CURLOPT_SSL_VERIFYPEER, 1L);
-    SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
-    SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_QUICK_EXIT, 1L); /* a name server that does not answer is not waited for once the transfer is over */
-    SET(CURLOPT_CONNECTTIMEOUT, CONNECT_S);
-    SET(CURLOPT_MAXAGE_CONN, STILL_ALIVE_S);
-    SET(CURLOPT_USERAGENT, "lockbox-courier/" LB_VERSION);
-#undef SET
-    if (r == CURLE_OK)
-        r = set_tls(e, tls);
-    error = r == CURLE_OK ? set_key(e, tls, ret_error) : -ENOMEM;
-    if (error < 0)
-        curl_easy_cleanup(e);
-    else
-        *ret = e;
-    return error;
-}
-
-static size_t give_bytes(char *to, size_t size, size_t n, void *userdata)
-{
-    struct upload *u = userdata;
-    size_t left = u->size - u->at;
-
-    n *= size;
-    n = n < left ? n : left;
-    memcpy(to, u->bytes + u->at, n);
-    u->at += n;
-    return n;
-}
-
-/* A connection that was kept may turn out to be gone once something was sent: then once more, from the beginning. */
-static int seek_bytes(void *userdata, curl_off_t offset, int origin)
-{
-    struct upload *u = userdata;
-
-    if (origin != SEEK_SET || offset < 0 || (size_t)offset > u->size)
-        return CURL_SEEKFUNC_FAIL;
-    u->at = (size_t)offset;
-    return CURL_SEEKFUNC_OK;
-}
-
-int lb_transfer_upload(CURL *easy, const char *bytes)
-{
-    size_t size = strlen(bytes);
-    struct upload *u = calloc(1, sizeof(*u) + size);
-    CURLcode r = CURLE_OK;
-
-    if (!u)
-        return -ENOMEM;
-    u->size = size;
-    memcpy(u->bytes, bytes, size);
-#define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(easy, option, value) : r)
-    SET(CURLOPT_UPLOAD, 1L);
-    SET(CURLOPT_READFUNCTION, give_bytes);
-    SET(CURLOPT_READDATA, u);
-    SET(CURLOPT_SEEKFUNCTION, seek_bytes);
-    SET(CURLOPT_SEEKDATA, u);
-    SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)u->size);
-    SET(CURLOPT_PRIVATE, u);
-#undef SET
-    if (r != CURLE_OK)
-        free(u);
-    return r == CURLE_OK ? 0 : -ENOMEM;
-}
-
-/* Takes what lb_transfer_upload has left with the handle. */
-static struct upload *take_upload(CURL *easy)
-{
-    struct upload *u = NULL;
-
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &u);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, NULL);
-    return u;
-}
-
-void lb_transfer_handle_free(CURL *easy)
-{
-    if (!easy)
-        return;
-    free(take_upload(easy));
-    curl_easy_cleanup(easy);
 }
 
 static void add(struct lb_transfers *all, struct lb_transfer *t)
@@ -532,11 +386,11 @@ int lb_transfer_start(struct lb_transfers *all, CURL *easy, struct curl_slist *h
     if (!t) {
         curl_slist_free_all(headers);
         curl_slist_free_all(recipients);
-        lb_transfer_handle_free(easy);
+        lb_handle_free(easy);
         return -ENOMEM;
     }
     *t = (struct lb_transfer){ .all = all, .easy = easy, .headers = headers, .recipients = recipients, .done = done,
-                               .step = step, .userdata = userdata, .upload = take_upload(easy) };
+                               .step = step, .userdata = userdata, .upload = lb_handle_take_upload(easy) };
 #define SET(option, value) (r = r == CURLE_OK ? curl_easy_setopt(easy, option, value) : r)
     SET(CURLOPT_PRIVATE, t);
     SET(CURLOPT_ERRORBUFFER, t->error);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libcurl on an event loop. Every transfer begins as a handle with the same strict settings: peer and host verified,
- * TLS 1.2 at least, no redirect followed, no proxy but the configured one (the environment is not asked), and that for
- * HTTPS alone, no netrc, and a bound on time and on the bytes of an answer.
+ * libcurl on an event loop: runs handles (handle.h), each with a bound on its time and on the bytes of its answer.
  */
 #pragma once
 
@@ -14,38 +12,17 @@
  * which is a yes whatever comes behind it (see lb_transfer_want_answer). */
 #define LB_TRANSFER_ANSWER_MAX (64 * 1024)
 
-/* How the other end proves who it is, and we to it. Paths and texts are borrowed; NULL: curl's own default. */
-struct lb_tls {
-    char *ca;          /* file of certificates that are trusted instead of the system's */
-    char *pin;         /* "sha256//…": the key that the other end has to have */
-    char *certificate; /* ours, PEM … */
-    char *key;         /* … and its key: a secret, named as for lb_secret_read */
-};
-
 struct lb_transfers;
 struct lb_transfer;
 
-/* `proxy`: URL, borrowed until the free; NULL: none. */
-int lb_transfers_new(sd_event *event, const char *proxy, struct lb_transfers **ret);
+int lb_transfers_new(sd_event *event, struct lb_transfers **ret);
 /* Ends what still runs, without a word. NULL is fine; returns NULL. */
 struct lb_transfers *lb_transfers_free(struct lb_transfers *t);
-
-/* A handle with the settings above, for one URL. `protocols` as CURLOPT_PROTOCOLS_STR has it, such as "https" or
- * "smtp,smtps". What the caller sets besides must not undo them. -ENOMEM, also where curl cannot do it; -EACCES: our
- * key cannot be read, *ret_error (owned) says why. */
-int lb_transfer_handle(const struct lb_transfers *t, const char *url, const char *protocols, const struct lb_tls *tls,
-                       CURL **ret, char **ret_error);
 
 /* Mails that have a connection, also where there is nothing more to say on it but goodbye; `over` comes from the loop
  * when there is one less. */
 size_t lb_transfers_mails(const struct lb_transfers *t);
 void lb_transfers_watch(struct lb_transfers *t, void (*over)(void *userdata), void *userdata);
-
-/* Has the handle send a copy of these bytes as a mail. -ENOMEM. */
-int lb_transfer_upload(CURL *easy, const char *bytes);
-
-/* For a handle that is not started after all; NULL is fine. */
-void lb_transfer_handle_free(CURL *easy);
 
 struct lb_transfer_result {
     bool sent;         /* the other end took it: HTTP 2xx, SMTP 250 */
@@ -64,8 +41,9 @@ typedef void lb_transfer_done(void *userdata, const struct lb_transfer_result *r
 typedef void lb_transfer_step(void *userdata, const char *text);
 
 /* Begins; `step` may be NULL. With recipients it is a mail, which goes in a thread of its own (aside.h). Takes the
- * handle and the lists of headers or recipients (may be NULL; curl_slist_free_all'ed at the end), also on failure. The
- * bytes that a handle for HTTPS sends are the caller's, and stay until the end. -ENOMEM, -EIO, -EAGAIN. */
+ * handle, which is of lb_handle_new, and the lists of headers or recipients (may be NULL; curl_slist_free_all'ed at the
+ * end), also on failure. The bytes that a handle for HTTPS sends are the caller's, and stay until the end. -ENOMEM,
+ * -EIO, -EAGAIN. */
 int lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_slist *headers, struct curl_slist *recipients,
                       int64_t timeout_usec, lb_transfer_done *done, lb_transfer_step *step, void *userdata,
                       struct lb_transfer **ret);

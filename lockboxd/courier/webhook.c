@@ -224,9 +224,8 @@ static int add_headers(const struct lb_webhook_config *w, const struct lb_letter
     return r == -EINVAL ? say(ret_error, -EACCES, "the secret is not whsec_ and the base64 of 16 bytes or more") : r;
 }
 
-static int open_webhook(const struct lb_courier_config *config, const struct lb_transfers *transfers,
-                        const struct lb_letter *l, CURL **ret, struct curl_slist **ret_headers,
-                        struct curl_slist **ret_recipients, char **ret_error)
+static int open_webhook(const struct lb_courier_config *config, const struct lb_letter *l, CURL **ret,
+                        struct curl_slist **ret_headers, struct curl_slist **ret_recipients, char **ret_error)
 {
     const struct lb_webhook_config *w = lb_courier_config_webhook(config, l->target);
     struct curl_slist *headers = NULL;
@@ -235,7 +234,7 @@ static int open_webhook(const struct lb_courier_config *config, const struct lb_
 
     (void)ret_recipients;
     if (r == 0)
-        r = lb_transfer_handle(transfers, w->url, "https", &w->tls, &e, ret_error);
+        r = lb_handle_new(config->proxy, w->url, "https", &w->tls, &e, ret_error);
     if (r == 0 && (curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(l->body)) != CURLE_OK ||
                    curl_easy_setopt(e, CURLOPT_POSTFIELDS, l->body) != CURLE_OK))
         r = -ENOMEM;

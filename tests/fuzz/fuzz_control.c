@@ -42,7 +42,7 @@ int __wrap_lb_transfer_start(struct lb_transfers *t, CURL *easy, struct curl_sli
     (void)done;
     (void)userdata;
     (void)ret;
-    lb_transfer_handle_free(easy);
+    lb_handle_free(easy);
     curl_slist_free_all(headers);
     curl_slist_free_all(recipients);
     return -EIO;
@@ -56,7 +56,7 @@ static void set_up(void)
     assert(mkdtemp(directory) && sd_event_new(&courier.event) >= 0);
     courier.options = &options;
     assert(lb_outbox_open(directory, &courier.outbox) == 0);
-    assert(lb_transfers_new(courier.event, NULL, &courier.transfers) == 0);
+    assert(lb_transfers_new(courier.event, &courier.transfers) == 0);
     assert(lb_post_new(courier.event, courier.outbox, &calls, NULL, &courier.post) == 0);
     assert(lb_control_new(&courier, &control) == 0);
 }

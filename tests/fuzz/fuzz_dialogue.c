@@ -45,12 +45,10 @@ int __wrap_sd_event_source_set_time_relative(sd_event_source *source, uint64_t u
     return __real_sd_event_source_set_time_relative(source, 0);
 }
 
-int __wrap_lb_service_open(const struct lb_courier_config *config, const struct lb_transfers *transfers,
-                           const struct lb_service_message *m, CURL **ret, struct curl_slist **ret_headers,
-                           char **ret_error)
+int __wrap_lb_service_open(const struct lb_courier_config *config, const struct lb_service_message *m, CURL **ret,
+                           struct curl_slist **ret_headers, char **ret_error)
 {
     (void)config;
-    (void)transfers;
     (void)ret;
     (void)ret_headers;
     (void)ret_error;

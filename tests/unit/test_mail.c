@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "lockboxd/courier/channel.h"
+#include "lockboxd/courier/transfer.h"
 #include "policy/base.h"
 
 struct opened {
@@ -27,12 +28,12 @@ static int open_letter(const struct lb_courier_config *config, const char *targe
     const struct lb_letter letter = { .target = (char *)target, .body = (char *)"From: a@b.example\r\n\r\nbody\r\n" };
 
     *ret = (struct opened){ 0 };
-    return lb_channel_mail.open(config, transfers, &letter, &ret->easy, &ret->headers, &ret->recipients, &ret->error);
+    return lb_channel_mail.open(config, &letter, &ret->easy, &ret->headers, &ret->recipients, &ret->error);
 }
 
 static void clear(struct opened *o)
 {
-    lb_transfer_handle_free(o->easy);
+    lb_handle_free(o->easy);
     curl_slist_free_all(o->headers);
     curl_slist_free_all(o->recipients);
     free(o->error);
@@ -157,7 +158,7 @@ static void test_nobody_listens(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    return sd_event_new(&event) >= 0 && lb_transfers_new(event, NULL, &transfers) == 0 ? 0 : -1;
+    return sd_event_new(&event) >= 0 && lb_transfers_new(event, &transfers) == 0 ? 0 : -1;
 }
 
 static int tear_down(void **state)
