@@ -53,7 +53,8 @@ static inline int old_requests_add(const char *path, const char *id, int64_t n)
     if (r == 0)
         r = old_requests_run(db, "INSERT INTO events VALUES (%" PRId64 ", NULL, '%s', '%s');"
                                  "UPDATE meta SET value = %" PRId64 " WHERE key = 'projected';"
-                                 "COMMIT; PRAGMA wal_checkpoint(TRUNCATE);", last.seq, hash, json, last.seq);
+                                 "INSERT OR REPLACE INTO meta VALUES ('journal', %" PRId64 ");" /* told long ago */
+                                 "COMMIT; PRAGMA wal_checkpoint(TRUNCATE);", last.seq, hash, json, last.seq, last.seq);
     sqlite3_close(db);
     return r;
 }
